@@ -1,0 +1,278 @@
+"""How a stage runs, anywhere: config checked first, inputs digested, outputs written whole or not at all.
+
+A stage is a function `run(config, *, <artifact>: In|Out|Work, …) -> Result` in `components/<stage>/stage.py`.
+`execute` calls it the same way from a KFP component, from a shell and from a test. Where a run
+directory is given (MEMOZY_RUN_DIR: local runs), a stage whose code, config and inputs are the ones of
+a finished attempt is not run again, and one that was killed finds its `Work` folder as it left it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+from memozy.records import InputError
+
+In = Annotated[Path, "in"]  # an artifact to read: a file or a folder
+Out = Annotated[Path, "out"]  # an artifact to write: the stage decides whether file or folder
+Work = Annotated[Path, "work"]  # a folder that outlives a killed attempt, for checkpoints
+InputFile = Annotated[str, "file"]  # a config value that names a file or folder: its content counts as an input
+MARKS = "▶…✓"  # what a stage's own lines begin with: it starts, is under way, has finished
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage reports: final numbers by name, and curves as one dict of numbers per step."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    curves: list[dict[str, float]] = field(default_factory=list)
+
+
+def artifacts(stage: str, kind: str) -> tuple[str, ...]:
+    """The names of a stage's artifacts of one kind: "in", "out" or "work"."""
+    hints = get_type_hints(stage_function(stage), include_extras=True)
+    return tuple(n for n, h in hints.items() if kind in getattr(h, "__metadata__", ()))
+
+
+def config_class(stage: str) -> type:
+    return importlib.import_module(f"components.{stage}.config").Config
+
+
+def stage_function(stage: str):
+    """The stage's `run`."""
+    return importlib.import_module(f"components.{stage}.stage").run
+
+
+def execute(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Result:
+    """Run `stage` on `inputs`, leaving `outputs` complete; or raise and leave none of them.
+
+    Raises InputError for what a person can mend; anything else is a defect and keeps its traceback.
+    """
+    from memozy import tracking
+
+    started = time.monotonic()
+    checked = validated(stage, config)
+    paths = {name: Path(path) for name, path in inputs.items()}
+    for name, path in paths.items():
+        if not path.exists():
+            raise InputError("no such input", file=path, remedy=f"{stage} needs '{name}'")
+    on_disk = {f"config.{name}": Path(value) for name, value in config_files(checked).items() if Path(value).exists()}
+    digests = {name: digest(path) for name, path in (paths | on_disk).items()}
+    with _cell(stage, checked.model_dump_json(), digests) as cell:
+        done = cell / "done.json"
+        if done.is_file():
+            result = Result(**json.loads(done.read_text(encoding="utf-8"))["result"])
+            print(f"✓ {stage}: kept from an earlier attempt", flush=True)
+        else:
+            print(f"▶ {stage}", flush=True)
+            result = _attempt(stage, checked, paths, cell)
+            seconds = round(time.monotonic() - started, 3)
+            record = {"stage": stage, "config": checked.model_dump(mode="json"), "inputs": digests,
+                      "seconds": seconds, "finished": time.time(), "result": vars(result)}  # fmt: skip
+            if "MEMOZY_RUN_DIR" not in os.environ:  # there the runner logs every stage: mlflow costs 2 s a process
+                tracking.log_stage(record, cell / "out")
+            _write_whole(done, json.dumps(record, ensure_ascii=False))
+            print(f"✓ {stage}: {seconds:.1f} s", flush=True)
+        for name, path in outputs.items():
+            _link(cell / "out" / name, Path(path))
+    return result
+
+
+def config_files(config, prefix: str = "") -> dict[str, str]:
+    """What the InputFile fields name, by their dotted keys, sub-configs included."""
+    found: dict[str, str] = {}
+    for name, info in type(config).model_fields.items():
+        value = getattr(config, name)
+        if hasattr(type(value), "model_fields"):
+            found |= config_files(value, f"{prefix}{name}.")
+        elif isinstance(value, str) and _names_file(info):
+            found[prefix + name] = value
+    return found
+
+
+def _names_file(info) -> bool:
+    """Whether a field is an InputFile, or may be one: `InputFile | None`."""
+    kinds = (info, *get_args(info.annotation))
+    return any("file" in (getattr(k, "metadata", None) or getattr(k, "__metadata__", ())) for k in kinds)
+
+
+def validated(stage: str, config: Mapping[str, Any]):
+    """The stage's Config, or an InputError that names the key, the value and the nearest known key."""
+    from pydantic import ValidationError
+
+    try:
+        return config_class(stage).model_validate(dict(config))
+    except ValidationError as error:
+        raise config_error(error, config_class(stage), stage) from None
+
+
+def config_error(error, model: type, where: str) -> InputError:
+    """A pydantic ValidationError as one line: the first problem, with the nearest known key as remedy."""
+    import difflib
+
+    first = error.errors()[0]
+    path = [str(p) for p in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        for part in path[:-1]:
+            annotation = model.model_fields[part].annotation if part in model.model_fields else None
+            model = annotation if hasattr(annotation, "model_fields") else model
+        known = list(model.model_fields)
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        remedy = f"Did you mean '{near[0]}'?" if near else f"Known keys: {', '.join(known)}"
+        return InputError("unknown key", file=where, field=".".join(path), value=first["input"], remedy=remedy)
+    value = None if isinstance(first["input"], dict) else first["input"]
+    return InputError(first["msg"].removeprefix("Value error, "), file=where, field=".".join(path) or None, value=value)
+
+
+def _attempt(stage: str, config, inputs: dict[str, Path], cell: Path) -> Result:
+    """Run into a scratch folder that takes its final name only when everything is there."""
+    partial, work = cell / "out.partial", cell / "work"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    work.mkdir(exist_ok=True)
+    outs = {name: partial / name for name in artifacts(stage, "out")}
+    works = {name: work for name in artifacts(stage, "work")}
+    result = stage_function(stage)(config, **inputs, **outs, **works)
+    missing = [name for name, path in outs.items() if not path.exists()]
+    if missing:
+        raise RuntimeError(f"{stage} ended without writing {', '.join(missing)}")
+    shutil.rmtree(cell / "out", ignore_errors=True)
+    os.replace(partial, cell / "out")
+    shutil.rmtree(work)
+    return result
+
+
+@contextmanager
+def _cell(stage: str, config: str, digests: Mapping[str, str]) -> Iterator[Path]:
+    """The folder of one attempt, named by what decides its result: code, config and input digests.
+
+    In a run directory it stays, `stages/<stage>` points to it, and one process at a time has it: a stage
+    that outlived its killed run is waited for, and then kept. Elsewhere it is scratch.
+    """
+    root = os.environ.get("MEMOZY_RUN_DIR")
+    if root is None:
+        with tempfile.TemporaryDirectory(prefix=f"memozy-{stage}-") as scratch:
+            yield Path(scratch)
+        return
+    key = hashlib.sha256(json.dumps([code_version(stage), config, dict(sorted(digests.items()))]).encode()).hexdigest()
+    cell = Path(root) / "stages" / f"{stage}-{key[:12]}"
+    cell.mkdir(parents=True, exist_ok=True)
+    with open(cell / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"… {stage}: waiting for the process that is still running it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        latest = cell.with_name(f"{stage}.{os.getpid()}")
+        latest.symlink_to(cell.name)
+        os.replace(latest, cell.with_name(stage))
+        yield cell
+
+
+def code_version(stage: str) -> str:
+    """SHA-256 over the sources that can change the stage's result: its folder, memozy and the micro-world."""
+    root = Path(__file__).resolve().parent.parent
+    folders = (root / f"components/{stage}", root / "memozy", root / "microworld")
+    sources = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in (".py", ".j2"))
+    return _hash((str(p.relative_to(root)), p) for p in sources)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files with their names; the same bytes give the same digest anywhere."""
+    if path.is_file():
+        return _hash([("", path)])
+    return _hash((str(p.relative_to(path)), p) for p in sorted(path.rglob("*")) if p.is_file())
+
+
+def _hash(files) -> str:
+    total = hashlib.sha256()
+    for name, path in files:
+        with open(path, "rb") as file:
+            total.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write so that a reader sees the old file or the new one, never half of either."""
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Put an artifact where the caller wants it, by hard links where the file system has them."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.unlink(missing_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link_file)
+    else:
+        _link_file(source, target)
+
+
+def _link_file(source, target) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
+
+
+class Progress:
+    """Progress of a long stage, one line at most every two seconds: rate, ETA and the numbers that matter."""
+
+    def __init__(self, stage: str, total: int, unit: str, start: int = 0) -> None:
+        self.stage, self.total, self.unit, self.start = stage, total, unit, start
+        self.done, self.began, self.shown = start, time.monotonic(), 0.0
+
+    def advance(self, n: int = 1, **numbers: float) -> None:
+        self.done += n
+        now = time.monotonic()
+        if now - self.shown < 2 and self.done < self.total:
+            return
+        self.shown = now
+        rate = (self.done - self.start) / max(now - self.began, 1e-9)
+        extra = "".join(f"  {k} {v:.3g}" for k, v in numbers.items())
+        eta = (self.total - self.done) / rate if rate > 0 else 0
+        print(f"… {self.stage}: {self.done}/{self.total} {self.unit}{extra}  {rate:.1f}/s  ETA {eta:.0f} s", flush=True)
+
+
+def main(stage: str, arguments: list[str] | None = None) -> None:
+    """`python -m components.<stage> --config FILE --<artifact> PATH …`: the same stage from a shell."""
+    import argparse
+
+    import yaml
+
+    doc = inspect.getdoc(stage_function(stage))
+    parser = argparse.ArgumentParser(prog=f"python -m components.{stage}", description=doc,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--config", type=Path, help="YAML with the stage's own keys; defaults where left out")
+    for kind, word in (("in", "to read"), ("out", "to write")):
+        for name in artifacts(stage, kind):
+            parser.add_argument(f"--{name}", required=True, metavar="PATH", help=f"artifact {word}")
+    args = vars(parser.parse_args(arguments))
+    try:
+        text = args.pop("config")
+        if text is not None and not text.is_file():
+            raise InputError("no such file", file=text, remedy="Give a YAML file")
+        config = yaml.safe_load(text.read_text(encoding="utf-8")) or {} if text else {}
+        ins = {n: args[n] for n in artifacts(stage, "in")}
+        outs = {n: args[n] for n in artifacts(stage, "out")}
+        result = execute(stage, config, ins, outs)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(json.dumps(result.metrics, ensure_ascii=False))
