@@ -1,0 +1,137 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from memozy import records, stages
+from memozy.records import SIMULATED, InputError
+from microworld.contexts import sample_contexts
+
+ROOT = Path(__file__).resolve().parents[3]
+SHARED = Path(os.environ.get("MEMOZY_SHARED_DATA", ROOT.parent / "shared" / "data"))
+OUTS = ("ratings", "rated_diaries", "quarantine")
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    contexts = [{**c, "image_path": None} for c in sample_contexts(6, seed=3)]
+    diaries = [
+        {"diary_id": f"d{i}", "context_id": contexts[i % 6]["context_id"], "prompt_id": "p", "generator": "g",
+         "text": f"오늘은 {i}번째 날이었다. 바람 소리가 좋았다.", "cost_usd": 0.0, "created_at": "2024-01-01T00:00:00Z"}
+        for i in range(12)
+    ]  # fmt: skip
+    records.write(pl.DataFrame(contexts, schema=records.CONTEXTS.dtypes), tmp_path / "contexts", records.CONTEXTS)
+    records.write(pl.DataFrame(diaries, schema=records.DIARIES.dtypes), tmp_path / "diaries", records.DIARIES)
+    return {"diaries": str(tmp_path / "diaries"), "contexts": str(tmp_path / "contexts")}
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    return {name: str(tmp_path / "out" / name) for name in OUTS}
+
+
+def csv(tmp_path, *lines):
+    path = tmp_path / "ratings.csv"
+    path.write_text("\n".join(["diary_id,rater_id,rating", *lines]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def test_the_panel_rates_every_diary_and_says_that_it_is_simulated(inputs, outputs):
+    result = stages.execute("import_ratings", {"double_rated": 1.0}, inputs, outputs)
+    ratings = records.read(outputs["ratings"], records.RATINGS)
+    assert ratings.height == 24
+    assert set(ratings["source"]) == {SIMULATED}
+    assert records.read(outputs["rated_diaries"], records.DIARIES).equals(
+        records.read(inputs["diaries"], records.DIARIES)
+    )
+    assert result.metrics["n_simulated"] == result.metrics["n_ratings"] == 24
+
+
+def test_a_file_rates_the_diaries_it_names(inputs, outputs, tmp_path):
+    path = csv(tmp_path, "d3,a,0.5", "d3,b,-0.5", "d7,a,1", "d7,a,1")
+    result = stages.execute("import_ratings", {"path": path}, inputs, outputs)
+    ratings = records.read(outputs["ratings"], records.RATINGS)
+    assert ratings.select("diary_id", "rater_id", "rating", "source").rows() == [
+        ("d3", "a", 0.5, "ratings.csv"), ("d3", "b", -0.5, "ratings.csv"), ("d7", "a", 1.0, "ratings.csv"),
+    ]  # fmt: skip
+    assert records.read(outputs["rated_diaries"], records.DIARIES)["diary_id"].to_list() == ["d3", "d7"]
+    assert result.metrics == {
+        "n_ratings": 3, "n_diaries": 2, "n_raters": 2, "n_simulated": 0, "n_repeated": 1, "n_quarantined": 0,
+    }  # fmt: skip
+
+
+def test_bad_rows_up_to_the_allowed_share_are_set_aside(inputs, outputs, tmp_path):
+    path = csv(tmp_path, "d1,a,1", "d2,a,0.7", "d3,a,0", "d99,a,0")
+    config = {"path": path, "max_quarantined": 0.5}
+    assert stages.execute("import_ratings", config, inputs, outputs).metrics["n_quarantined"] == 2
+    aside = [json.loads(line) for line in Path(outputs["quarantine"]).read_text(encoding="utf-8").splitlines()]
+    assert [(q["row"], q["field"], q["value"]) for q in aside] == [(2, "rating", "0.7"), (4, "diary_id", "d99")]
+    with pytest.raises(InputError, match=r"row 2, field 'rating', value '0\.7'.*Bad rows: 2 of 4"):
+        stages.execute("import_ratings", {**config, "max_quarantined": 0.49}, inputs, outputs)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["d1,a,1", "d2,a,0.7"], "row 2, field 'rating', value '0.7': is not one of -1, -0.5, 0, 0.5, 1. Bad rows: 1 of 2"),
+        (["d1,a,NaN"], "row 1, field 'rating', value 'NaN': is not one of"),
+        (["d1,a,1", "d1,a,-1"], "row 1, field 'rating', value '1.0': rater 'a' contradicts themselves"),
+        (["d1,a,1", "d44,a,1"], "row 2, field 'diary_id', value 'd44': no such diary"),
+        ([], "holds no rows"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_stops_the_run_and_leaves_nothing(inputs, outputs, tmp_path, lines, said):
+    path = csv(tmp_path, *lines)
+    with pytest.raises(InputError) as error:
+        stages.execute("import_ratings", {"path": path}, inputs, outputs)
+    assert str(error.value).startswith(path)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not any(Path(out).exists() for out in outputs.values())
+
+
+def test_no_valid_row_is_refused_whatever_is_allowed(inputs, outputs, tmp_path):
+    with pytest.raises(InputError, match="Bad rows: 1 of 1; mend them$"):
+        config = {"path": csv(tmp_path, "d1,a,2"), "max_quarantined": 1.0}
+        stages.execute("import_ratings", config, inputs, outputs)
+
+
+def test_more_raters_than_the_panel_has_are_refused(inputs, outputs):
+    with pytest.raises(InputError, match="field 'raters_per_diary', value 6: the panel has 5 raters"):
+        stages.execute("import_ratings", {"raters_per_diary": 6}, inputs, outputs)
+
+
+@pytest.mark.parametrize("lines", [["d1,a,0.7"], None])
+def test_from_a_shell_a_bad_file_is_one_line_and_exit_code_2(inputs, outputs, tmp_path, lines):
+    path = str(tmp_path / "nowhere.csv") if lines is None else csv(tmp_path, *lines)
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"path": path}), encoding="utf-8")
+    places = [word for name, at in (inputs | outputs).items() for word in (f"--{name}", at)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MEMOZY_", "MLFLOW_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "components.import_ratings", "--config", str(tmp_path / "c.yaml"), *places],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"error: {path}")
+    assert not any(Path(out).exists() for out in outputs.values())
+
+
+def test_the_real_diaries_just_work(inputs, outputs):
+    path = SHARED / "rated_diaries.jsonl"
+    if not path.is_file():
+        pytest.skip("no shared data: set MEMOZY_SHARED_DATA")
+    stages.execute("import_ratings", {"path": str(path)}, inputs, outputs)
+    given = pl.read_ndjson(path)
+    ratings = records.read(outputs["ratings"], records.RATINGS)
+    diaries = records.read(outputs["rated_diaries"], records.DIARIES)
+    assert ratings["rating"].to_list() == given["rating"].to_list()
+    assert set(ratings["rater_id"]) == {"rater-1"}
+    assert (
+        diaries.select("diary_id", "context_id", "text").rows() == given.select("diary_id", "image_id", "text").rows()
+    )

@@ -1,0 +1,47 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.oversample.copies import copies, level
+from memozy.records import RATING_LEVELS
+
+
+@pytest.mark.parametrize(
+    ("rating", "nearest"), [(-1, -1), (0.24, 0), (0.25, 0), (0.26, 0.5), (-0.25, -0.5), (-0.7, -0.5), (0.76, 1)]
+)
+def test_a_mean_counts_as_its_nearest_level(rating, nearest):
+    assert level(rating) == nearest
+
+
+@pytest.mark.parametrize(
+    ("rare", "expected"),
+    [
+        (10, 1),  # as many as the commonest
+        (7, 1),  # 7 is nearer to 10 than 14
+        (6, 2),  # 12 is nearer than 6
+        (4, 2),  # 8 and 12 are as near: the fewer copies
+        (3, 3),  # 9
+        (2, 4),  # 10 with 5 copies, but 4 are the most
+        (1, 4),
+    ],
+)
+def test_rare_levels_come_as_near_to_the_commonest_as_they_can(rare, expected):
+    assert copies([0.5] * 10 + [-1.0] * rare, max_copies=4) == [1] * 10 + [expected] * rare
+
+
+def test_each_level_is_counted_by_itself():
+    assert copies([1.0, 1.0, 1.0, 1.0, 0.0, 0.1, -1.0], max_copies=9) == [1, 1, 1, 1, 2, 2, 4]
+
+
+def test_no_rows_have_no_copies():
+    assert copies([], 4) == []
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1), st.integers(1, 6))
+def test_no_allowed_number_of_copies_comes_nearer(ratings, max_copies):
+    found = copies(ratings, max_copies)
+    levels = [level(r) for r in ratings]
+    most = max(levels.count(known) for known in RATING_LEVELS)
+    for known, n in zip(levels, found, strict=True):
+        count = levels.count(known)
+        assert n == min(range(1, max_copies + 1), key=lambda k: (abs(k * count - most), k))
