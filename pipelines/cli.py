@@ -1,0 +1,119 @@
+"""The command `memozy`. kfp, mlflow and the stages are imported only by the commands that need them."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memozy.records import InputError
+from pipelines.catalog import PIPELINES
+
+EXITS = "Exit codes: 0 done, 1 a defect, 2 bad input, 130 interrupted."
+_NAMES = "\n\n".join(f"{name}: {what}" for name, what in PIPELINES.items())
+
+app = typer.Typer(
+    help="Improve the prompt of a photo-diary LLM from human ratings.\n\nStart with: memozy run optimize_prompt --config configs/demo.yaml",
+    epilog=EXITS,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command(epilog=f"Pipelines:\n\n{_NAMES}\n\n{EXITS}")
+def run(
+    pipeline: Annotated[str, typer.Argument(help="Which pipeline, see below.", show_default=False)],
+    config: Annotated[Path, typer.Option(help="Run configuration, YAML.", show_default=False)],
+    overrides: Annotated[
+        list[str], typer.Option("--set", metavar="a.b=c", help="Override one setting; may be repeated.")
+    ] = [],
+    name: Annotated[
+        str | None, typer.Option(help="The run's name and its folder under runs/. Default: the config file's name.")
+    ] = None,
+) -> None:
+    """Run a pipeline on this machine. Started again under the same name, it continues where it was."""
+    name = name or config.stem
+    with _plain_errors(f"runs/{name}/log.txt"):
+        _known(pipeline)
+        from pipelines import runner
+        from pipelines.config import load
+
+        settings = load(config, overrides)
+        try:
+            runner.run(pipeline, settings, name)
+        except KeyboardInterrupt:
+            again = " ".join(f"--set {o}" for o in overrides)
+            print(f"\ninterrupted. Finished stages are kept; go on with:\n  memozy run {pipeline} --config {config}"
+                  f"{' ' * bool(again)}{again} --name {name}", file=sys.stderr)  # fmt: skip
+            raise typer.Exit(130) from None
+
+
+@app.command(name="compile", epilog=EXITS)
+def compile_(
+    pipeline: Annotated[str | None, typer.Argument(help="Which pipeline. Default: all.", show_default=False)] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the IR YAML files.")] = Path("compiled"),
+) -> None:
+    """Compile pipelines to what a Kubeflow cluster takes. A run's settings are the pipeline's parameters."""
+    with _plain_errors():
+        from pipelines.catalog import compile_pipeline
+
+        for name in [_known(pipeline)] if pipeline else PIPELINES:
+            compile_pipeline(name, out / f"{name}.yaml")
+            print(out / f"{name}.yaml")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def stages(
+    context: typer.Context,
+    stage: Annotated[str | None, typer.Argument(help="The stage to run; without one they are listed.")] = None,
+) -> None:
+    """List the stages, or run one alone on files: memozy stages STAGE --help tells what it takes."""
+    import inspect
+
+    from memozy.stages import main as run_stage
+    from memozy.stages import stage_function
+
+    folder = Path(__file__).resolve().parent.parent / "components"
+    known = sorted(path.parent.name for path in folder.glob("*/stage.py"))
+    if stage is None or stage in ("--help", "-h"):
+        for name in known:
+            print(f"{name:<18} {inspect.getdoc(stage_function(name)).splitlines()[0]}")
+        print("\nRun one alone: memozy stages STAGE --help")
+        return
+    with _plain_errors():
+        run_stage(_choice("STAGE", stage, known), context.args)
+
+
+def _known(pipeline: str) -> str:
+    return _choice("PIPELINE", pipeline, PIPELINES)
+
+
+def _choice(what: str, value: str, known) -> str:
+    if value not in known:
+        raise InputError("is not known", field=what, value=value, remedy=f"Known: {', '.join(known)}")
+    return value
+
+
+@contextmanager
+def _plain_errors(log: str | None = None) -> Iterator[None]:
+    """Bad input as one line and exit code 2; a defect as the end of its traceback, the log's place and 1."""
+    try:
+        yield
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    except (typer.Exit, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        text = str(error) if type(error).__name__ == "StageFailed" else traceback.format_exc()
+        print(f"{text}\ndefect" + (f"; the whole log is in {log}" if log else ""), file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,171 @@
+"""A run's configuration: one section per stage, each of the stage's own Config type, and what they share.
+
+Every error is found here, before anything heavy is loaded, and is one line (`InputError`).
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from components.check_feedback.config import Config as Feedback
+from components.evaluate_prompts.config import Config as Evaluation
+from components.generate_diaries.config import Config as Diaries
+from components.import_ratings.config import Config as Ratings
+from components.oversample.config import Config as Oversample
+from components.propose_prompts.config import Config as Proposals
+from components.register_models.config import Config as Registration
+from components.reveal_truth.config import Config as Truth
+from components.split_data.config import Config as Split
+from components.train_ppo.config import Config as PPO
+from components.train_reward.config import Config as Reward
+from components.train_sft.config import Config as SFT
+from components.validate_data.config import Config as Validation
+from components.write_report.config import Config as Report
+from memozy.llm import LLMConfig
+from memozy.records import InputError
+from memozy.stages import config_error, config_files
+
+SHARED = ("seed", "llm")  # every section that has such a key takes it from here, unless it says otherwise;
+# and `feedback.ratings`, the file in which new ratings are counted, is `ratings.path` unless it says otherwise
+
+FILES = (".csv", ".json", ".jsonl", ".parquet", ".xlsx")  # a value with another ending may be a model's name
+
+
+class RunConfig(BaseModel):
+    """What a person writes in `configs/*.yaml`. Defaults are the stages' own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = 0
+    llm: LLMConfig = LLMConfig()
+    diaries: Diaries = Diaries()
+    ratings: Ratings = Ratings()
+    validation: Validation = Validation()
+    split: Split = Split()
+    oversample: Oversample = Oversample()
+    reward: Reward = Reward()
+    sft: SFT = SFT()
+    ppo: PPO = PPO()
+    proposals: Proposals = Proposals()
+    evaluation: Evaluation = Evaluation()
+    truth: Truth = Truth()
+    registration: Registration = Registration()
+    feedback: Feedback = Feedback(ratings=Ratings().path)
+    report: Report = Report()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        shared = {name: {key: values[key] for key in SHARED if key in values} for name in sections()}
+        ratings = values.get("ratings")
+        shared["feedback"]["ratings"] = (ratings if isinstance(ratings, dict) else {}).get("path", Ratings().path)
+        filled = dict(values)
+        for name in sections():
+            section = filled.get(name)
+            if section is None or isinstance(section, dict):
+                known = cls.model_fields[name].annotation.model_fields
+                filled[name] = _merged({k: v for k, v in shared[name].items() if k in known}, section or {})
+        return filled
+
+    def arguments(self) -> dict[str, dict]:
+        """One complete dict per section: what the pipelines' parameters of the same names take.
+
+        KFP can't pass a null, so a key that is null is left out. Raises InputError where that would change it.
+        """
+        found = {}
+        for name in sections():
+            section = getattr(self, name)
+            found[name] = section.model_dump(mode="json", exclude_none=True)
+            if type(section).model_validate(found[name]) != section:
+                raise InputError("holds a null where the default is another value", field=name, remedy="Give a value")
+        return found
+
+    def text(self) -> str:
+        """The whole configuration as YAML, what the sections share said once; reading it back gives this again."""
+        values = self.model_dump(mode="json")
+        for name in sections():
+            values[name] = {k: v for k, v in values[name].items() if k not in SHARED or v != values[k]}
+        return yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
+
+
+def sections() -> list[str]:
+    return [name for name in RunConfig.model_fields if name not in SHARED]
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a YAML file and apply `a.b=c` overrides (c is YAML). Raises InputError."""
+    values = _read(Path(path))
+    for override in overrides:
+        _set(values, override)
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise config_error(error, RunConfig, str(path)) from None
+    return config
+
+
+def check_files(config: RunConfig, names: Iterable[str]) -> None:
+    """Raise InputError for a file that one of the sections `names` needs and that isn't there."""
+    for name in names:
+        for key, value in config_files(getattr(config, name)).items():
+            if Path(value).suffix in FILES and not Path(value).exists():
+                raise InputError("no such file", file=value, field=f"{name}.{key}",
+                                 remedy="Paths count from where you are; `dvc pull` fetches data/")  # fmt: skip
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    both = {k: _merged(base[k], v) for k, v in own.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
+    return base | own | both
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML that refuses a key written twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"'{key}' stands twice", problem_mark=key_node.start_mark)
+            seen.append(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError("no such file", file=path, remedy="Give a YAML file such as configs/demo.yaml")
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "not text"
+        raise InputError(f"is not YAML ({problem})", file=path, row=mark.line + 1 if mark else None) from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError("is not a mapping", file=path, value=values, remedy="Write `section:` and its keys below")
+    return values
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    """Put one `a.b=c` into the nested settings."""
+    name, equals, text = override.partition("=")
+    *parents, last = name.split(".")
+    if not equals or not all([*parents, last]):
+        raise InputError("is not an override", file="--set", value=override, remedy="Write section.key=value")
+    try:
+        value = yaml.load(text, _Loader)
+    except yaml.YAMLError:
+        raise InputError("the value is not YAML", file="--set", value=override, remedy="Quote it") from None
+    for parent in parents:
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
+        if not isinstance(values, dict):
+            raise InputError("has no keys below it", file="--set", field=parent, value=override)
+    values[last] = value

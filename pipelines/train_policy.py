@@ -1,0 +1,57 @@
+"""`train_policy`: from contexts and ratings to a reward model, and to a prompt policy trained against it.
+
+Nothing is registered here: a policy becomes a candidate together with the evaluation that judged its
+prompts, which is `optimize_prompt`. That pipeline begins with the same tasks, by `train_models`.
+"""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.generate_diaries.component import generate_diaries
+from components.import_ratings.component import import_ratings
+from components.oversample.component import oversample as oversample_training_rows
+from components.split_data.component import split_data
+from components.train_ppo.component import train_ppo
+from components.train_reward.component import train_reward
+from components.train_sft.component import train_sft
+from components.validate_data.component import validate_data
+
+
+class Trained(NamedTuple):
+    """The tasks whose outputs later stages read."""
+
+    data: dsl.PipelineTask
+    oversampled: dsl.PipelineTask
+    reward: dsl.PipelineTask
+    sft: dsl.PipelineTask
+    ppo: dsl.PipelineTask
+
+
+def train_models(diaries, ratings, validation, split, oversample, reward, sft, ppo) -> Trained:
+    """Ratings -> reward model; instructions -> SFT policy; both -> PPO policy. Arguments: the stages' settings."""
+    written = generate_diaries(config=diaries)
+    rated = import_ratings(config=ratings, diaries=written.outputs["diaries"], contexts=written.outputs["contexts"])
+    data = validate_data(
+        config=validation, ratings=rated.outputs["ratings"], rated_diaries=rated.outputs["rated_diaries"]
+    )
+    groups = split_data(config=split, validated=data.outputs["validated"])
+    oversampled = oversample_training_rows(config=oversample, rated=groups.outputs["rated"])
+    judge = train_reward(config=reward, oversampled=oversampled.outputs["oversampled"])
+    base = train_sft(config=sft)
+    tuned = train_ppo(config=ppo, sft=base.outputs["sft"], reward=judge.outputs["reward"])
+    return Trained(data, oversampled, judge, base, tuned)
+
+
+@dsl.pipeline(name="train-policy", description="Ratings to a reward model, and a prompt policy trained against it.")
+def train_policy(
+    diaries: dict = {},
+    ratings: dict = {},
+    validation: dict = {},
+    split: dict = {},
+    oversample: dict = {},
+    reward: dict = {},
+    sft: dict = {},
+    ppo: dict = {},
+):
+    train_models(diaries, ratings, validation, split, oversample, reward, sft, ppo)

@@ -1,0 +1,96 @@
+"""What the command says and how it ends. Each call is a process of its own, as a person makes it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CODE = "from pipelines.cli import main; main()"
+
+
+def memozy(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", CODE, *arguments]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "optimize_promt", "--config", "x.yaml"], "field 'PIPELINE', value 'optimize_promt': is not known"),
+        (["run", "optimize_prompt", "--config", "x.yaml"], "x.yaml: no such file"),
+        (["run", "optimize_prompt", "--config", "run.yaml", "--set", "ppo.updatez=3"], "Did you mean 'updates'?"),
+        (["run", "optimize_prompt", "--config", "run.yaml", "--name", "../up"], "--name, value '../up'"),
+        (["run", "optimize_prompt", "--config", "run.yaml"], "data/contexts.jsonl, field 'diaries.contexts'"),
+        (["stages", "splitdata"], "field 'STAGE', value 'splitdata': is not known. Known: check_feedback"),
+        (["compile", "nothing"], "field 'PIPELINE', value 'nothing': is not known"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, said):
+    (tmp_path / "run.yaml").write_text("seed: 1\n")
+    done = memozy(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"run.yaml"}  # nothing was written
+
+
+def test_bad_input_that_a_stage_finds_is_one_line_too(tmp_path):
+    """The file is there, its third row is not JSON: only the stage that reads it can tell."""
+    (tmp_path / "ratings.jsonl").write_text('{"diary_id": "1", "rater_id": "a", "rating": 1}\n{}\n[\n')
+    (tmp_path / "run.yaml").write_text("feedback: {ratings: ratings.jsonl}\n")
+    for name in ("contexts", "prompts", "instructions", "evaluation_contexts"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / f"{name}.jsonl").write_text("{}\n")
+    done = memozy("run", "retrain", "--config", "run.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("error: ") and "ratings.jsonl, row 3" in done.stderr
+    assert "Traceback" in (tmp_path / "runs/run/log.txt").read_text()
+
+
+def test_a_gate_that_stays_shut_ends_the_run_in_peace(tmp_path):
+    (tmp_path / "ratings.jsonl").write_text('{"diary_id": "1", "rater_id": "a", "rating": 1}\n')
+    (tmp_path / "run.yaml").write_text("feedback: {ratings: ratings.jsonl, min_new: 2}\n")
+    for name in ("contexts", "prompts", "instructions", "evaluation_contexts"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / f"{name}.jsonl").write_text("{}\n")
+    done = memozy("run", "retrain", "--config", "run.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Not enough new feedback yet (1 new ratings): nothing was trained." in done.stdout
+    assert {p.name for p in (tmp_path / "runs/run/stages").iterdir() if p.is_symlink()} == {"check_feedback"}
+
+
+def test_stages_are_listed_with_what_they_do(tmp_path):
+    done = memozy("stages", cwd=tmp_path)
+    assert done.returncode == 0
+    listed = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.split()]
+    assert {"split_data", "train_ppo", "write_report"} <= {name for name, _ in listed}
+    assert all(len(what) > 10 for _, what in listed)
+
+
+def test_one_stage_alone_tells_what_it_takes(tmp_path):
+    done = memozy("stages", "split_data", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "--validated PATH" in done.stdout and "--rated PATH" in done.stdout
+
+
+def test_compile_writes_what_it_names(tmp_path):
+    done = memozy("compile", "train_policy", "--out", "ir", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.strip() == "ir/train_policy.yaml"
+    assert (tmp_path / "ir/train_policy.yaml").read_text().startswith("# PIPELINE DEFINITION")
+
+
+def test_help_loads_neither_kfp_nor_mlflow(tmp_path):
+    code = (
+        "import sys; sys.argv = ['memozy', '--help']\n"
+        "from pipelines.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(*sorted({'kfp', 'mlflow', 'torch', 'polars'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.strip() in ("", "polars")  # polars comes with memozy.records
+    assert "memozy run optimize_prompt --config configs/demo.yaml" in done.stdout
