@@ -43,9 +43,10 @@ lint: $(STAMP) ## check style and the import boundaries
 	$(BIN)/lint-imports
 
 lock: ## pin what a fresh install resolves to
-	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet -e '.[dev]'
-	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//; /^nvidia-/d; /^triton==/d' > requirements.lock
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
+	UV_FIND_LINKS=$(PIP_FIND_LINKS) .venv-lock/bin/uv pip compile --quiet pyproject.toml --extra dev --universal \
+		--no-annotate --no-header --no-emit-index-url --no-emit-find-links -o .venv-lock/all.txt
+	grep -vE '^(torch|nvidia-|cuda-|triton)' .venv-lock/all.txt > requirements.lock && echo 'torch==2.13.0' >> requirements.lock
 	rm -rf .venv-lock
 
 bench: pull ## measure every claim of the README; long

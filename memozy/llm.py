@@ -54,7 +54,9 @@ class ChatModel(Protocol):
         """One completion per prompt, in order. The same prompts and seed give the same texts where the model can."""
 
 
-def complete_all(llm: ChatModel, prompts: Sequence[str], seed: int, journal: Path, progress: Progress) -> list[Completion]:
+def complete_all(
+    llm: ChatModel, prompts: Sequence[str], seed: int, journal: Path, progress: Progress
+) -> list[Completion]:
     """`llm.complete` in chunks, each written to `journal` (JSONL) before the next is asked for.
 
     Killed and called again with the same arguments it asks only for what is missing, so nothing is
@@ -158,4 +160,6 @@ class OpenAIChat:
                              value=self.config.model, remedy="Use an endpoint that reports usage")  # fmt: skip
         million = 1_000_000
         cost = reply.usage.prompt_tokens * self.config.usd_per_million_input / million
-        return Completion(text.strip(), cost + reply.usage.completion_tokens * self.config.usd_per_million_output / million)
+        return Completion(
+            text.strip(), cost + reply.usage.completion_tokens * self.config.usd_per_million_output / million
+        )

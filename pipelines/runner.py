@@ -135,7 +135,9 @@ def _close(folder: Path, console: "Console", seconds: float) -> None:
     if "check_feedback" in console.finished and len(console.finished) == 1:
         new = console.finished["check_feedback"]["result"]["metrics"]["n_new"]
         print(f"Not enough new feedback yet ({new:g} new ratings): nothing was trained.")
-    print(f"Finished in {seconds:.1f} s. The stages' own work: {own:.1f} s, of which {console.kept:.1f} s in earlier attempts.")
+    print(
+        f"Finished in {seconds:.1f} s. The stages' own work: {own:.1f} s, of which {console.kept:.1f} s in earlier attempts."
+    )
     if "write_report" not in console.finished:
         print(f"Outputs: {_short(folder / 'stages')}/<stage>/out")
         return

@@ -31,7 +31,9 @@ def main(out: Path) -> None:
     write_jsonl(contexts[:400], out / "contexts.jsonl")
     write_jsonl(contexts[400:], out / "evaluation_contexts.jsonl")
 
-    prompts = [{"prompt_id": "A", "template": template(INCUMBENT, rng), "parent_prompt_id": None, "origin": "incumbent"}]
+    prompts = [
+        {"prompt_id": "A", "template": template(INCUMBENT, rng), "parent_prompt_id": None, "origin": "incumbent"}
+    ]
     prompts += [
         {"prompt_id": f"old-{n:02d}", "template": template(sample_instructions(rng, wanted=0.35, unwanted=0.2), rng),
          "parent_prompt_id": None, "origin": "history"}

@@ -67,7 +67,12 @@ def build(out: Path, work: Path, writer_steps: int, policy_steps: int, seed: int
     policy = new_model(tokenizer, POLICY)
     jobs = (
         ("writer", writer, writer_steps, [tokenize(writer, prompt, diary, heavy) for _, prompt, diary in triples]),
-        ("policy", policy, policy_steps, [tokenize(policy, "글을 이어 써 주세요.", words) for words, _, _ in triples[:40_000]]),
+        (
+            "policy",
+            policy,
+            policy_steps,
+            [tokenize(policy, "글을 이어 써 주세요.", words) for words, _, _ in triples[:40_000]],
+        ),
     )
     for name, lm, steps, examples in jobs:
         if (work / name).exists():  # finished by an attempt that was killed later
@@ -123,7 +128,8 @@ def obedience(lm: LanguageModel, contexts: list[dict], combinations: int, sample
     for n, (instruction, base, _) in enumerate(cases):
         at = 2 * n * samples
         without, with_ = (
-            sum(p[instruction.property] for p in seen[start : start + samples]) / samples for start in (at, at + samples)
+            sum(p[instruction.property] for p in seen[start : start + samples]) / samples
+            for start in (at, at + samples)
         )
         rows.append({"instruction": instruction.key, "property": instruction.property, "combination": " + ".join(base) or "(none)",
                      "without": without, "with": with_, "obeyed": (with_ - without) * instruction.direction > 0})  # fmt: skip
@@ -146,7 +152,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.tiny_lm", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("data/models"), help="where writer/ and policy/ go")
-    parser.add_argument("--report", type=Path, default=Path("runs/tiny-lm/report.html"), help="the page of measurements")
+    parser.add_argument(
+        "--report", type=Path, default=Path("runs/tiny-lm/report.html"), help="the page of measurements"
+    )
     parser.add_argument("--writer-steps", type=int, default=3000)
     parser.add_argument("--policy-steps", type=int, default=1500)
     parser.add_argument("--measure-only", action="store_true", help="measure the writer that is there")

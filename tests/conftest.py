@@ -18,3 +18,41 @@ def mlflow_store(_store, monkeypatch) -> str:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", _store)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     return _store
+
+
+@pytest.fixture(scope="session")
+def data(request):
+    """The sample data of this checkout; tests that need it are skipped where it was not pulled."""
+    folder = request.config.rootpath / "data"
+    if not (folder / "models/writer").is_dir():
+        pytest.skip("data/ is not here: `make pull` fetches it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reward(tmp_path_factory):
+    """A small, real reward model of the micro-world's diaries, in its folder."""
+    import random
+
+    import polars as pl
+
+    from components.train_reward.config import Config
+    from components.train_reward.stage import run
+    from memozy.records import OVERSAMPLED, write
+    from microworld.contexts import sample_contexts
+    from microworld.instructions import sample_instructions
+    from microworld.raters import true_rating
+    from microworld.writer import write_diary
+
+    rng = random.Random(0)
+    contexts = sample_contexts(240, 5)
+    texts = [write_diary(sample_instructions(rng, 0.5, 0.15), c, rng) for c in contexts]
+    rows = pl.DataFrame([
+        {"diary_id": f"d{n}", "group_id": c["context_id"], "text": t, "rating": true_rating(t, c), "n_raters": 1,
+         "split": "test" if n % 6 == 0 else "train", "copies": 1}
+        for n, (t, c) in enumerate(zip(texts, contexts, strict=True))
+    ])  # fmt: skip
+    folder = tmp_path_factory.mktemp("reward")
+    write(rows, folder / "oversampled", OVERSAMPLED)
+    run(Config(folds=3, repeats=1), oversampled=folder / "oversampled", reward=folder / "reward")
+    return folder / "reward"

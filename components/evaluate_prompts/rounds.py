@@ -13,7 +13,9 @@ from components.evaluate_prompts.samplers import UCB1, State, allocate
 LEAST = 10  # ratings every arm gets in a round, so that no arm is judged unseen
 
 
-def matrices(rows: Sequence[dict], arms: Sequence[str], contexts: Sequence[str], upto: int) -> tuple[np.ndarray, np.ndarray]:
+def matrices(
+    rows: Sequence[dict], arms: Sequence[str], contexts: Sequence[str], upto: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Scores and human ratings after round `upto`, both [K, N]; NaN where not pulled, or not rated by then."""
     scores = np.full((len(arms), len(contexts)), np.nan)
     ratings = scores.copy()
@@ -47,7 +49,9 @@ def next_pulls(sampler: UCB1, scores: np.ndarray, n: int) -> list[tuple[int, int
     return chosen
 
 
-def next_ratings(mean: np.ndarray, scores: np.ndarray, ratings: np.ndarray, n: int, epsilon: float) -> list[tuple[int, int]]:
+def next_ratings(
+    mean: np.ndarray, scores: np.ndarray, ratings: np.ndarray, n: int, epsilon: float
+) -> list[tuple[int, int]]:
     """Which pulled diaries to have rated, as (arm, context): `allocate`'s shares, each arm's first unrated contexts."""
     open_ = ~np.isnan(scores) & np.isnan(ratings)  # [K, N]
     shares = allocate(mean, (~np.isnan(ratings)).sum(axis=1), n, epsilon=epsilon, least=LEAST, room=open_.sum(axis=1))

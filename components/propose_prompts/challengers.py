@@ -18,7 +18,9 @@ def usable(templates: Iterable[str], known: Iterable[str]) -> list[str]:
     return kept
 
 
-def choose(sft: Sequence[str], sft_scores: np.ndarray, ppo: Sequence[str], ppo_scores: np.ndarray) -> list[tuple[str, str]]:
+def choose(
+    sft: Sequence[str], sft_scores: np.ndarray, ppo: Sequence[str], ppo_scores: np.ndarray
+) -> list[tuple[str, str]]:
     """(origin, template) of up to three challengers, no template twice.
 
     `ppo`: the PPO policy's best by score. `best_of_n`: the SFT policy's best. `sft`: the SFT policy's

@@ -13,7 +13,9 @@ from memozy.reward import RewardModel
 class PromptDiary:
     """Environment `prompt/diary`: responses are prompt templates, scored by the reward model over shared contexts."""
 
-    def __init__(self, llm: ChatModel, reward: RewardModel, contexts: Sequence[dict], per_prompt: int, seed: int) -> None:
+    def __init__(
+        self, llm: ChatModel, reward: RewardModel, contexts: Sequence[dict], per_prompt: int, seed: int
+    ) -> None:
         self.llm, self.reward, self.contexts = llm, reward, list(contexts)
         self.per_prompt, self.seed = per_prompt, seed
 

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 
-def policy_loss(logp: Tensor, old_logp: Tensor, advantages: Tensor, mask: Tensor, clip: float, n_tokens: float) -> Tensor:
+def policy_loss(
+    logp: Tensor, old_logp: Tensor, advantages: Tensor, mask: Tensor, clip: float, n_tokens: float
+) -> Tensor:
     """Clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7), a scalar to minimise.
 
         ρ_t = exp(logp_t - old_logp_t)        L = -1/n Σ min(ρ_t A_t, clip(ρ_t, 1-ε, 1+ε) A_t)
@@ -20,7 +22,9 @@ def policy_loss(logp: Tensor, old_logp: Tensor, advantages: Tensor, mask: Tensor
     return -(worse * mask).sum() / n_tokens
 
 
-def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float, n_tokens: float) -> Tensor:
+def value_loss(
+    values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float, n_tokens: float
+) -> Tensor:
     """½ max of the squared errors of the value and of the value kept within ±clip of the old one, per token."""
     kept = old_values + (values - old_values).clamp(-clip, clip)
     error = torch.max((values - returns) ** 2, (kept - returns) ** 2)

@@ -75,7 +75,11 @@ class PPO:
         numbers |= self._optimise(update, tokens, old_logp, old_values, whiten(advantages, tokens.mask), returns)
         self.kl_coef = adapt_kl_coef(self.kl_coef, numbers["objective/kl"], c.kl_target, c.kl_coef)
         ended = time.monotonic()
-        numbers |= {"seconds/rollout": rolled - started, "seconds/score": scored - rolled, "seconds/update": ended - scored}
+        numbers |= {
+            "seconds/rollout": rolled - started,
+            "seconds/score": scored - rolled,
+            "seconds/update": ended - scored,
+        }
         samples = [{"step": update, "prompt": t, "score": s, "kl": k}
                    for t, s, k in list(zip(texts, scores.tolist(), kl.tolist(), strict=True))[:4]]  # fmt: skip
         return numbers, samples
@@ -84,7 +88,9 @@ class PPO:
                   returns: Tensor) -> dict[str, float]:  # fmt: skip
         """`epochs` passes over the rollouts in `mini_batches`; stops early where the policy has moved too far."""
         c, rng = self.config, _generator(self.config.seed, update, 1)
-        seen: dict[str, list[float]] = {k: [] for k in ("clipfrac", "approxkl", "policy_loss", "value_loss", "norm", "ratio")}
+        seen: dict[str, list[float]] = {
+            k: [] for k in ("clipfrac", "approxkl", "policy_loss", "value_loss", "norm", "ratio")
+        }
         stopped = 0.0
         self.policy.train()
         for _ in range(c.epochs):

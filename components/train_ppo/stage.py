@@ -26,8 +26,12 @@ def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, sample
     """
     queries = read_jsonl(sft / "queries.jsonl", QUERIES)["query"].to_list()
     contexts = read_contexts(config.contexts, config.n_contexts).to_dicts()
-    environment = PromptDiary(open_llm(config.llm), RewardModel.load(reward), contexts, config.contexts_per_prompt, config.seed)
-    ppo = PPO(Policy(LanguageModel.load(sft / "model"), config.lora_rank, config.seed), queries, environment.score, config)
+    environment = PromptDiary(
+        open_llm(config.llm), RewardModel.load(reward), contexts, config.contexts_per_prompt, config.seed
+    )
+    ppo = PPO(
+        Policy(LanguageModel.load(sft / "model"), config.lora_rank, config.seed), queries, environment.score, config
+    )
 
     rows: list[dict] = []
     shown: list[dict] = []
@@ -85,5 +89,7 @@ def _save(ppo: PPO, work, rows: list[dict], samples: list[dict], update: int) ->
     name = f"update-{update + 1}.safetensors"
     save_tensors(tensors, work / name)
     scratch = work / "checkpoint.tmp"
-    scratch.write_text(json.dumps({"rows": rows, "samples": samples, "numbers": numbers, "weights": name}), encoding="utf-8")
+    scratch.write_text(
+        json.dumps({"rows": rows, "samples": samples, "numbers": numbers, "weights": name}), encoding="utf-8"
+    )
     scratch.replace(work / "checkpoint.json")

@@ -30,7 +30,9 @@ def run(config: Config, *, sft: Out) -> Result:
                          remedy="Give a folder or hub name") from None  # fmt: skip
     examples = [tokenize(lm, query(row), row["output"]) for row in rows]
     torch.manual_seed(config.seed)
-    lora = LoraConfig(r=config.lora_rank, lora_alpha=2 * config.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    lora = LoraConfig(
+        r=config.lora_rank, lora_alpha=2 * config.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
     model = get_peft_model(lm.model, lora)
 
     held_out = collate(examples[:n_held_out], lm.pad_id)

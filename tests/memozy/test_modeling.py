@@ -4,7 +4,11 @@ import torch
 from memozy.modeling import LanguageModel, generate
 from tests.fakes import tiny_lm
 
-PROMPTS = ["가", "사진 일기를 써 줘.", "아주 긴 프롬프트를 하나 써 두고 길이가 다른 줄과 함께 넣는다. 해운대 친구 기쁨 노을 바다"]
+PROMPTS = [
+    "가",
+    "사진 일기를 써 줘.",
+    "아주 긴 프롬프트를 하나 써 두고 길이가 다른 줄과 함께 넣는다. 해운대 친구 기쁨 노을 바다",
+]
 
 
 def draw(lm, prompts, seed=0, **settings):

@@ -3,12 +3,12 @@ import statistics
 
 import pytest
 
+from memozy.records import template_fault
 from microworld.contexts import PHOTOS, particle, sample_contexts
 from microworld.instructions import GROUPS, INSTRUCTIONS, held_out, properties, sample_instructions, template
 from microworld.raters import LEVELS, PANEL, quality, to_level, true_rating
 from microworld.vocabulary import slot_values, train_tokenizer
 from microworld.writer import write_diary
-from memozy.records import template_fault
 
 CONTEXT = {"place": "해운대", "people": "친구", "mood": "기쁨", "photo": "노을 바다"}
 
@@ -65,7 +65,12 @@ def test_rubric_by_example():
     assert true_rating("네, 일기를 써 드릴게요.\n" + rich, CONTEXT) == -1
     assert true_rating("좋았다.", CONTEXT) == -1
     assert true_rating(rich, CONTEXT) > true_rating(plain, CONTEXT)
-    for worse in ("제목: 해운대 일기\n" + rich, rich.replace(".", "!!"), rich.replace("기뻤다", "외로웠다"), rich.replace("다.", "습니다.")):
+    for worse in (
+        "제목: 해운대 일기\n" + rich,
+        rich.replace(".", "!!"),
+        rich.replace("기뻤다", "외로웠다"),
+        rich.replace("다.", "습니다."),
+    ):
         assert quality(worse, CONTEXT) < quality(rich, CONTEXT), worse
 
 

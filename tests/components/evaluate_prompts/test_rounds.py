@@ -53,7 +53,13 @@ def test_ratings_are_asked_for_pulled_unrated_diaries_only_earliest_contexts_fir
 def test_a_sheet_comes_back_as_ratings(tmp_path):
     path = tmp_path / "to_rate.csv"
     item = {"place": "해운대", "people": "친구", "mood": "기쁨", "photo": "등대", "text": "첫 줄\n=둘째, 줄"}
-    write_sheet([item | {"item_id": "a1", "rater_id": "", "rating": ""}, item | {"item_id": "b2", "rater_id": "", "rating": ""}], path)
+    write_sheet(
+        [
+            item | {"item_id": "a1", "rater_id": "", "rating": ""},
+            item | {"item_id": "b2", "rater_id": "", "rating": ""},
+        ],
+        path,
+    )
     with pytest.raises(InputError, match="holds no ratings"):
         read_sheet(str(path), {"a1", "b2"})
     filled = path.read_text(encoding="utf-8-sig").replace('줄",,', '줄",kim,0.5', 1)

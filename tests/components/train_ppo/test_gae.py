@@ -51,4 +51,4 @@ def test_whiten_is_blind_to_what_is_masked():
     mask = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
     white = whiten(torch.tensor([[1.0, 2.0, 3.0, 1e6]]), mask)
     # mean 2, population variance 2/3: (-1, 0, 1) / sqrt(2/3)
-    torch.testing.assert_close(white, torch.tensor([[-1.5**0.5, 0.0, 1.5**0.5, 0.0]]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(white, torch.tensor([[-(1.5**0.5), 0.0, 1.5**0.5, 0.0]]), atol=1e-4, rtol=0)

@@ -41,7 +41,9 @@ def test_learning_rate_schedule_by_hand():
 
 def test_training_lowers_the_loss():
     lm = tiny_lm()
-    losses = train(lm.model, examples(lm), steps=30, batch_size=8, learning_rate=5e-3, warmup=3, pad_id=lm.pad_id, seed=0)
+    losses = train(
+        lm.model, examples(lm), steps=30, batch_size=8, learning_rate=5e-3, warmup=3, pad_id=lm.pad_id, seed=0
+    )
     assert losses[-1] < 0.3 * losses[0]
 
 
