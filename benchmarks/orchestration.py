@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def timed_run(config: Path, folder: Path) -> float:
     """Wall seconds of one `memozy run`, start-up and closing included."""
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "run", "optimize_prompt",
+    command = [sys.executable, "-m", "pipelines.cli", "run", "optimize_prompt",
                "--config", str(config), "--name", "bench"]  # fmt: skip
     env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | {"PYTHONPATH": str(ROOT)}
     began = time.monotonic()

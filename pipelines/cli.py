@@ -117,3 +117,7 @@ def _plain_errors(log: str | None = None) -> Iterator[None]:
 
 def main() -> None:
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ class Evaluation:
         self.table = read(arms, ARMS)
         self.arms = self.table["prompt_id"].to_list()
         self.templates = self.table["template"].to_list()
-        self.contexts = read_contexts(config.contexts, config.n_contexts).to_dicts()
+        found = read_contexts(config.contexts, config.n_contexts).to_dicts()
+        self.contexts = random.Random(config.seed).sample(found, len(found))  # arms are rated on a prefix of this order
         self.context_ids = [c["context_id"] for c in self.contexts]
         self.reward = RewardModel.load(reward)
         self.llm: ChatModel | None = None
@@ -82,6 +84,14 @@ class Evaluation:
         for item, values in read_sheet(ratings, {self._item(r) for r in self.rows}).items():
             row = next(r for r in self.rows if self._item(r) == item)
             row["human_rating"], row["rated_round"], row["rating_source"] = float(np.mean(values)), round_, ratings
+        if round_ > self.config.looks:
+            raise InputError(f"this would be look {round_} of {self.config.looks} planned", file=ratings,
+                             field="evaluation.looks", remedy="The confidence covers planned looks only: start anew")  # fmt: skip
+        _, known = self._matrices(round_)
+        for prompt_id, n in zip(self.arms, (~np.isnan(known)).sum(axis=1), strict=True):
+            if n < 2:
+                raise InputError(f"leaves prompt {prompt_id} with {n} ratings, too few to compare it", file=ratings,
+                                 field="rating", remedy="Rate more of the sheet")  # fmt: skip
 
     def looks(self) -> list[Estimates]:
         """The estimates at every look so far, replayed from the rows."""

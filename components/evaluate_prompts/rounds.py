@@ -10,7 +10,7 @@ import numpy as np
 
 from components.evaluate_prompts.samplers import UCB1, State, allocate
 
-LEAST = 10  # ratings every arm gets in a round, so that no arm is judged unseen
+LEAST = 5  # ratings every arm gets in a round, so that no arm is judged unseen
 
 
 def matrices(

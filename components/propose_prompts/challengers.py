@@ -24,13 +24,15 @@ def choose(
     """(origin, template) of up to three challengers, no template twice.
 
     `ppo`: the PPO policy's best by score. `best_of_n`: the SFT policy's best. `sft`: the SFT policy's
-    first draw, what one gets without any selection.
+    first draw, what one gets without any selection. A template already chosen makes way for the next.
     """
-    ranked = [("ppo", ppo[i]) for i in np.argsort(-ppo_scores, kind="stable")[:1]]
-    ranked += [("best_of_n", sft[i]) for i in np.argsort(-sft_scores, kind="stable")[:1]]
-    ranked += [("sft", t) for t in sft[:1]]
-    chosen: list[tuple[str, str]] = []
-    for origin, template in ranked:
-        if template not in [t for _, t in chosen]:
-            chosen.append((origin, template))
-    return chosen
+    chosen: dict[str, str] = {}
+    for origin, candidates in (
+        ("ppo", [ppo[i] for i in np.argsort(-ppo_scores, kind="stable")]),
+        ("best_of_n", [sft[i] for i in np.argsort(-sft_scores, kind="stable")]),
+        ("sft", sft),
+    ):
+        fresh = [t for t in candidates if t not in chosen]
+        if fresh:
+            chosen[fresh[0]] = origin
+    return [(origin, template) for template, origin in chosen.items()]

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CODE = "from pipelines.cli import main; main()"
 
 
 def memozy(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", CODE, *arguments]
+    command = [sys.executable, "-m", "pipelines.cli", *arguments]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-COMMAND = [sys.executable, "-c", "from pipelines.cli import main; main()", "run", "optimize_prompt",
+COMMAND = [sys.executable, "-m", "pipelines.cli", "run", "optimize_prompt",
            "--config", str(ROOT / "configs/test.yaml"), "--name", "whole"]  # fmt: skip
 
 

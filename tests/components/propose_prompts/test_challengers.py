@@ -18,5 +18,8 @@ def test_best_of_each_policy_and_the_first_draw_no_template_twice():
     sft, ppo = ["s0", "s1", "s2"], ["p0", "p1"]
     chosen = choose(sft, np.array([0.1, 0.9, 0.3]), ppo, np.array([0.2, 0.8]))
     assert chosen == [("ppo", "p1"), ("best_of_n", "s1"), ("sft", "s0")]
+    assert choose(["s0", "s1"], np.array([0.9, 0.1]), ppo[:1], np.array([0.2])) == [
+        ("ppo", "p0"), ("best_of_n", "s0"), ("sft", "s1"),
+    ]  # fmt: skip
     assert choose(["same"], np.array([0.5]), ["same"], np.array([0.6])) == [("ppo", "same")]
     assert choose([], np.array([]), ["p"], np.array([0.0])) == [("ppo", "p")]
