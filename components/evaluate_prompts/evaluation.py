@@ -78,11 +78,23 @@ class Evaluation:
         if strange:
             raise InputError("holds pulls of a prompt that is not compared here", file=previous, field="prompt_id",
                              value=sorted(strange)[0], remedy="Evaluate the same arms in every round")  # fmt: skip
+        foreign = next((r["scorer"] for r in self.rows if r["scorer"] != self.reward.model_hash), None)
+        if foreign:
+            raise InputError("holds scores of another reward model", file=previous, field="scorer", value=foreign,
+                             remedy="A new judge starts a new evaluation: leave 'previous' out")  # fmt: skip
+        for prompt_id in self.arms:
+            walked = [r["context_id"] for r in self.rows if r["prompt_id"] == prompt_id]
+            if sorted(walked) != sorted(self.context_ids[: len(walked)]):
+                raise InputError("holds pulls on other contexts, or in another order", file=previous, field="context_id",
+                                 remedy="Keep evaluation.contexts, n_contexts and the seed over the rounds")  # fmt: skip
         if ratings is None:
             return
         round_ = 1 + max((r["rated_round"] or 0 for r in self.rows), default=0)
         for item, values in read_sheet(ratings, {self._item(r) for r in self.rows}).items():
             row = next(r for r in self.rows if self._item(r) == item)
+            if row["rated_round"] is not None:
+                raise InputError("was rated in an earlier round", file=ratings, field="item_id", value=item,
+                                 remedy="Give each round's sheet once")  # fmt: skip
             row["human_rating"], row["rated_round"], row["rating_source"] = float(np.mean(values)), round_, ratings
         if round_ > self.config.looks:
             raise InputError(f"this would be look {round_} of {self.config.looks} planned", file=ratings,

@@ -33,7 +33,7 @@ def run(config: Config, *, diaries: Out, contexts: Out, work: Work) -> Result:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     rows = [
         {
-            "diary_id": "d" + hashlib.sha256(f"{config.seed}|{n}|{c}|{p}".encode()).hexdigest()[:12],
+            "diary_id": "d" + hashlib.sha256(f"{n}|{c}|{p}|{llm.name}|{done.text}".encode()).hexdigest()[:12],
             "context_id": c, "prompt_id": p, "generator": llm.name, "text": done.text, "cost_usd": done.cost_usd,
             "created_at": now,
         }

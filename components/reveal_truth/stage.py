@@ -9,7 +9,7 @@ from components.reveal_truth.config import Config
 from components.reveal_truth.truth import arm_truth, policy_truth
 from memozy.llm import complete_all, open_llm
 from memozy.modeling import sample_policy
-from memozy.records import ARMS, fill, read, template_fault
+from memozy.records import ARMS, CONTEXTS, SLOTS, fill, read, read_jsonl, template_fault
 from memozy.stages import In, Out, Progress, Result, Work
 from microworld.contexts import sample_contexts
 from microworld.raters import true_rating
@@ -27,30 +27,39 @@ def run(config: Config, *, arms: In, sft: In, policy: In, decision: In, truth: O
         return Result()
     decided = json.loads(decision.read_text(encoding="utf-8"))
     templates = dict(read(arms, ARMS).select("prompt_id", "template").iter_rows())
-    contexts = sample_contexts(config.diaries_per_arm, seed=_SEED + config.seed, prefix="t")
-    rated = _rate(config, list(templates.values()), contexts, work / "arms.jsonl")
+    contexts = fresh_contexts(config)
+    rated = _rate(config, list(templates.values()), [contexts] * len(templates), work / "arms.jsonl")
     found = arm_truth(dict(zip(templates, rated, strict=True)), decided["prompt_id"])
-    found["agrees"] = found["gap"] <= decided["epsilon"]
+    true = {a["prompt_id"]: a["true_mean"] for a in found["arms"]}
+    better = decided["decision"] != "adopt" or true[decided["prompt_id"]] > true[decided["incumbent"]]
+    found["agrees"] = found["gap"] <= decided["epsilon"] and better
 
     sampling = {"max_new_tokens": config.max_new_tokens, "temperature": config.temperature}
-    few = contexts[: config.contexts_per_prompt]
+    own = np.array_split(np.array(contexts), config.policy_prompts)  # no two prompts are judged on the same contexts
+    own = [list(part[: config.contexts_per_prompt]) for part in own]
     means = []
     for name, folder in (("sft", sft), ("ppo", policy)):
         written = sample_policy(folder, config.policy_prompts, seed=_SEED + config.seed, **sampling)
-        means.append(_rate(config, written, few, work / f"{name}.jsonl").mean(axis=1))
+        means.append(np.array([r.mean() for r in _rate(config, written, own, work / f"{name}.jsonl")]))
     found["policy"] = policy_truth(*means)
     truth.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
     return Result({"gap": found["gap"], "agrees": float(found["agrees"]), "policy_sigmas": found["policy"]["sigmas"],
                    "policy_difference": found["policy"]["difference"]})  # fmt: skip
 
 
-def _rate(config: Config, templates: list[str], contexts: list[dict], journal: Path) -> np.ndarray:
-    """True ratings [templates, contexts] of freshly written diaries; a template with a fault is worth -1."""
-    usable = [i for i, t in enumerate(templates) if template_fault(t) is None]
-    prompts = [fill(templates[i], c) for i in usable for c in contexts]
-    written = complete_all(open_llm(config.llm), prompts, _SEED + config.seed, journal,
-                           Progress("reveal_truth", len(prompts), "diaries"))  # fmt: skip
-    ratings = np.full((len(templates), len(contexts)), -1.0)
-    true = [true_rating(w.text, c) for w, c in zip(written, contexts * len(usable), strict=True)]
-    ratings[usable] = np.reshape(true, (len(usable), len(contexts)))
-    return ratings
+def fresh_contexts(config: Config) -> list[dict]:
+    """`diaries_per_arm` contexts of the micro-world, none of which the run was trained on."""
+    seen = set(read_jsonl(config.seen, CONTEXTS).select(SLOTS).iter_rows())
+    drawn = sample_contexts(config.diaries_per_arm + len(seen), seed=_SEED + config.seed, prefix="t")
+    return [c for c in drawn if tuple(c[s] for s in SLOTS) not in seen][: config.diaries_per_arm]
+
+
+def _rate(config: Config, templates: list[str], contexts: list[list[dict]], journal: Path) -> list[np.ndarray]:
+    """Every template's true ratings of freshly written diaries, one per context of its own; with a fault, -1 each."""
+    asked = [(i, c) for i, t in enumerate(templates) if template_fault(t) is None for c in contexts[i]]
+    written = complete_all(open_llm(config.llm), [fill(templates[i], c) for i, c in asked], _SEED + config.seed, journal,
+                           Progress("reveal_truth", len(asked), "diaries"))  # fmt: skip
+    ratings: list[list[float]] = [[] for _ in templates]
+    for (i, c), diary in zip(asked, written, strict=True):
+        ratings[i].append(true_rating(diary.text, c))
+    return [np.array(r or [-1.0] * len(contexts[i])) for i, r in enumerate(ratings)]

@@ -18,6 +18,7 @@ class PromptDiary:
     ) -> None:
         self.llm, self.reward, self.contexts = llm, reward, list(contexts)
         self.per_prompt, self.seed = per_prompt, seed
+        self.cost_usd = 0.0  # of all diaries written so far, US dollars
 
     def score(self, templates: Sequence[str], update: int) -> np.ndarray:
         """Mean diary score of each template, [B] in [-1, 1]; a template with a fault scores -1 unread.
@@ -31,6 +32,7 @@ class PromptDiary:
         if usable:
             prompts = [fill(templates[i], c) for i in usable for c in contexts]
             diaries = self.llm.complete(prompts, seed=self.seed + update)
+            self.cost_usd += sum(d.cost_usd for d in diaries)
             each, _ = self.reward.score([d.text for d in diaries])
             scores[usable] = each.reshape(len(usable), self.per_prompt).mean(axis=1)
         return scores

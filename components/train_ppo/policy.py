@@ -59,6 +59,7 @@ class Policy(nn.Module):
         self.value_head = nn.Linear(base.config.hidden_size, 1)
         nn.init.zeros_(self.value_head.weight)  # values start at 0: the first advantages are the rewards
         nn.init.zeros_(self.value_head.bias)
+        self.eval()  # no dropout, ever: ratios start at 1, and every draw is seeded
         self.lm = LanguageModel(self.peft, lm.tokenizer)  # what `generate` samples from
 
     def trained(self) -> dict[str, nn.Parameter]:

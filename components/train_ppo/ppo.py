@@ -92,7 +92,6 @@ class PPO:
             k: [] for k in ("clipfrac", "approxkl", "policy_loss", "value_loss", "norm", "ratio")
         }
         stopped = 0.0
-        self.policy.train()
         for _ in range(c.epochs):
             for index in torch.randperm(len(tokens.ids), generator=rng).chunk(c.mini_batches):
                 batch = tokens.rows(index)
@@ -117,7 +116,6 @@ class PPO:
             if seen["approxkl"][-1] > c.stop_at_approx_kl:
                 stopped = 1.0
                 break
-        self.policy.eval()
         return {
             "ppo/policy/clipfrac": float(np.mean(seen["clipfrac"])),
             "ppo/policy/approxkl": float(np.mean(seen["approxkl"])),

@@ -20,9 +20,9 @@ def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, sample
     """Read the SFT model and the reward model; write the trained `policy`, its `curves` and `samples`.
 
     sft: folder with `model/` and `queries.jsonl`. policy: folder with `model/` (the adapter merged into
-    plain weights), `adapter/` and the same queries. The policy kept is the one after the update with
+    plain weights) and the same queries. The policy kept is the one after the update with
     the highest smoothed score among those whose KL was within the target. Killed, it goes on from the last
-    whole update. Raises InputError when the score is not a finite number.
+    whole update. Raises InputError when an update's numbers are not finite.
     """
     queries = read_jsonl(sft / "queries.jsonl", QUERIES)["query"].to_list()
     contexts = read_contexts(config.contexts, config.n_contexts).to_dicts()
@@ -44,9 +44,12 @@ def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, sample
         save_tensors(ppo.state()[0], work / "update-0.safetensors")
     progress = Progress("train_ppo", config.updates, "updates", start=len(rows))
     for update in range(len(rows), config.updates):
+        paid = environment.cost_usd
         numbers, sampled = ppo.step(update)
-        if not math.isfinite(numbers["objective/reward"]):
-            raise InputError("PPO diverged: the reward is not finite", field="ppo.learning_rate",
+        numbers["cost_usd"] = environment.cost_usd - paid
+        diverged = [name for name, value in numbers.items() if not math.isfinite(value)]
+        if diverged:  # nothing is kept of this update
+            raise InputError(f"PPO diverged in update {update}: {diverged[0]} is not finite", field="ppo.learning_rate",
                              value=config.learning_rate, remedy="Lower it")  # fmt: skip
         rows.append(numbers)
         shown += sampled
@@ -56,7 +59,6 @@ def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, sample
     best = best_update([r["objective/score"] for r in rows], [r["objective/kl"] for r in rows], config.kl_target)
     tensors = load_file(work / f"update-{best}.safetensors")
     ppo.load_state(tensors, {"kl_coef": ppo.kl_coef})
-    ppo.policy.peft.save_pretrained(policy / "adapter", safe_serialization=True)
     merged = LanguageModel(ppo.policy.peft.merge_and_unload(), ppo.policy.lm.tokenizer)
     merged.save(policy / "model")
     (policy / "queries.jsonl").write_bytes((sft / "queries.jsonl").read_bytes())
@@ -68,6 +70,7 @@ def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, sample
             "updates": len(rows), "kept_update": best,
             "score_first": rows[0]["objective/score"], "score_kept": rows[best]["objective/score"],
             "kl_kept": rows[best]["objective/kl"], "kl_target": config.kl_target,
+            "cost_usd": sum(r["cost_usd"] for r in rows),
         },
         curves=rows,
     )  # fmt: skip

@@ -52,7 +52,10 @@ def test_sample_data_is_consistent_and_says_that_it_is_simulated(data):
     assert not set(train.select(slots).iter_rows()) & set(evaluation.select(slots).iter_rows())
     prompts = read_jsonl(data / "prompts.jsonl", ARMS)
     assert prompts["origin"].to_list() == ["incumbent"] + ["history"] * (len(prompts) - 1)
-    for text in prompts["template"].to_list() + read_jsonl(data / "instructions.jsonl", records.INSTRUCTIONS)["output"].to_list():
+    for text in (
+        prompts["template"].to_list()
+        + read_jsonl(data / "instructions.jsonl", records.INSTRUCTIONS)["output"].to_list()
+    ):
         check_template(text)
     diaries = set(read_jsonl(data / "diaries.jsonl", DIARIES)["diary_id"])
     with open(data / "ratings.csv", encoding="utf-8", newline="") as file:
