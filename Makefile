@@ -25,12 +25,15 @@ $(STAMP): pyproject.toml requirements.lock
 
 setup: $(STAMP) ## make .venv with everything; GPU=1 for CUDA
 ifdef GPU
-	$(BIN)/python -m pip uninstall --quiet --yes torch
-	env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL $(BIN)/python -m pip install --quiet -c requirements.lock torch
+	@$(BIN)/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' || { $(BIN)/python -m pip uninstall --quiet --yes torch; \
+		env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL $(BIN)/python -m pip install --quiet -c requirements.lock torch; }
 endif
 
-pull: $(STAMP)
-	@test -e data/models/writer || $(BIN)/dvc pull --quiet
+PULLED := .dvc/tmp/pulled
+$(PULLED): data.dvc $(STAMP)
+	$(BIN)/dvc pull --quiet
+	@mkdir -p $(@D) && touch $@
+pull: $(PULLED)
 
 demo: pull ## run the whole loop in the micro-world, about five minutes
 	@$(BIN)/memozy run optimize_prompt --config configs/demo.yaml
@@ -60,8 +63,10 @@ images: ## build the stages' images, memozy-cpu and memozy-train
 	docker build -f docker/Dockerfile --target train -t memozy-train:$(VERSION) --build-arg TORCH_INDEX=$(TORCH_INDEX) \
 		$(if $(PIP_FIND_LINKS),--build-context wheels=$(PIP_FIND_LINKS)) .
 
-tiny-lm: $(STAMP) ## teach the embedded models from scratch, about half an hour
+tiny-lm: $(STAMP) ## teach the embedded models from scratch and redraw the sample data, about an hour
 	$(BIN)/python -m pipelines.tiny_lm
+	$(BIN)/python -m pipelines.sample_data
+	$(BIN)/dvc add --quiet data && $(BIN)/dvc push --quiet
 
 clean: ## remove runs, tracking store and caches; not .venv, not data
 	rm -rf runs compiled mlflow.db mlflow.db.lock mlartifacts .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -66,7 +66,7 @@ def complete_all(
     kept: list[Completion] = []
     if journal.exists():
         whole = journal.read_text(encoding="utf-8").rpartition("\n")[0]
-        kept = [Completion(**json.loads(line)) for line in whole.splitlines()]
+        kept = [Completion(**json.loads(line)) for line in filter(None, whole.split("\n"))]
         kept = kept[: len(kept) - len(kept) % llm.chunk if len(kept) < len(prompts) else len(prompts)]
         journal.write_text("".join(_line(c) for c in kept), encoding="utf-8")
         progress.advance(len(kept))

@@ -20,6 +20,11 @@ SLOTS = ("place", "people", "mood", "photo")
 SIMULATED = "simulated"  # the `source` of every rating that no human gave
 
 
+def nearest_level(rating: float) -> float:
+    """The rating level nearest to a mean rating in [-1, 1]; of two equally near the lower one."""
+    return min(RATING_LEVELS, key=lambda level: (abs(level - rating), level))
+
+
 class InputError(ValueError):
     """What a person gave us is wrong. Its one line names the place and the remedy; nothing was written."""
 
@@ -218,7 +223,8 @@ def read_jsonl(path: str | Path, schema: Schema) -> pl.DataFrame:
     if not path.is_file():
         raise InputError("no such file", file=path, remedy=f"It should hold {schema.name}, one JSON object a line")
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # not splitlines(): JSON leaves U+2028 and its like as they are inside a text
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -159,7 +159,7 @@ def _attempt(stage: str, config, inputs: dict[str, Path], cell: Path) -> Result:
 def _cell(stage: str, config: str, digests: Mapping[str, str]) -> Iterator[Path]:
     """The folder of one attempt, named by what decides its result: code, config and input digests.
 
-    In a run directory it stays, `stages/<stage>` points to it, and one process at a time has it: a stage
+    In a run directory it stays, `stages/<stage>` points to the last finished one, and one process at a time has it: a stage
     that outlived its killed run is waited for, and then kept. Elsewhere it is scratch.
     """
     root = os.environ.get("MEMOZY_RUN_DIR")
@@ -176,10 +176,10 @@ def _cell(stage: str, config: str, digests: Mapping[str, str]) -> Iterator[Path]
         except BlockingIOError:
             print(f"… {stage}: waiting for the process that is still running it", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        yield cell
         latest = cell.with_name(f"{stage}.{os.getpid()}")
         latest.symlink_to(cell.name)
         os.replace(latest, cell.with_name(stage))
-        yield cell
 
 
 def code_version(stage: str) -> str:
@@ -268,9 +268,16 @@ def main(stage: str, arguments: list[str] | None = None) -> None:
         text = args.pop("config")
         if text is not None and not text.is_file():
             raise InputError("no such file", file=text, remedy="Give a YAML file")
-        config = yaml.safe_load(text.read_text(encoding="utf-8")) or {} if text else {}
+        try:
+            config = yaml.safe_load(text.read_text(encoding="utf-8")) or {} if text else {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"is not YAML ({str(error).splitlines()[0]})", file=text) from None
         ins = {n: args[n] for n in artifacts(stage, "in")}
         outs = {n: args[n] for n in artifacts(stage, "out")}
+        for name, path in outs.items():
+            if Path(path).is_dir() and any(Path(path).iterdir()):
+                raise InputError("is a folder that holds something", file=path, field=f"--{name}",
+                                 remedy="Name a new file or folder: it would be replaced")  # fmt: skip
         result = execute(stage, config, ins, outs)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -34,7 +34,7 @@ def read_ratings(path: str | Path) -> list[dict]:
     path = Path(path)
     if not path.is_file():
         raise InputError("no such file", file=path, remedy="Give the path of a ratings file")
-    rows = _rows(path)
+    rows = read_rows(path)
     if not rows:
         raise InputError("holds no rows", file=path, remedy="Give at least one rating")
     columns = {name for row in rows for name in row}
@@ -50,7 +50,8 @@ def read_ratings(path: str | Path) -> list[dict]:
     return rows
 
 
-def _rows(path: Path) -> list[dict]:
+def read_rows(path: Path) -> list[dict]:
+    """The rows of a table that people handed in, whichever of FORMATS it is. Raises InputError for one unreadable."""
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise InputError("is of an unknown format", file=path, value=path.suffix, remedy=f"Known: {', '.join(FORMATS)}")

@@ -118,6 +118,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _client(uri: str | None = None):
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=uri)

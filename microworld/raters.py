@@ -1,8 +1,9 @@
 """Simulated raters: people with a rubric, a bias and a bad day, who see a text and its context only.
 
 The rubric is the stated one (richness, naturalness, fitting length; -1 = not a diary or far too
-short). Its criteria are the raters' own: they share no phrase list with the writer and never see a
-prompt, its id or which arm wrote the text.
+short). They never see a prompt, its id or which arm wrote the text, and take no phrase from the writer:
+they count words, letters and marks, and know feelings, senses, vagueness and an assistant's talk by
+common stems, as a reader of the language would.
 """
 
 import random

@@ -25,13 +25,11 @@ from components.train_sft.config import Config as SFT
 from components.validate_data.config import Config as Validation
 from components.write_report.config import Config as Report
 from memozy.llm import LLMConfig
-from memozy.records import InputError
+from memozy.records import SIMULATED, InputError
 from memozy.stages import config_error, config_files
 
 SHARED = ("seed", "llm")  # every section that has such a key takes it from here, unless it says otherwise;
 # and `feedback.ratings`, the file in which new ratings are counted, is `ratings.path` unless it says otherwise
-
-FILES = (".csv", ".json", ".jsonl", ".parquet", ".xlsx")  # a value with another ending may be a model's name
 
 
 class RunConfig(BaseModel):
@@ -113,7 +111,10 @@ def check_files(config: RunConfig, names: Iterable[str]) -> None:
     """Raise InputError for a file that one of the sections `names` needs and that isn't there."""
     for name in names:
         for key, value in config_files(getattr(config, name)).items():
-            if Path(value).suffix in FILES and not Path(value).exists():
+            if name == "feedback" and value == SIMULATED:
+                raise InputError("new ratings cannot be counted in simulated raters", field="feedback.ratings", value=value,
+                                 remedy="Give ratings.path a file")  # fmt: skip
+            if not key.endswith("model") and value != SIMULATED and not Path(value).exists():
                 raise InputError("no such file", file=value, field=f"{name}.{key}",
                                  remedy="Paths count from where you are; `dvc pull` fetches data/")  # fmt: skip
 

@@ -23,11 +23,15 @@ from typing import TextIO
 
 from memozy import tracking
 from memozy.records import InputError
+from memozy.reports import without_secrets
 from memozy.stages import MARKS
 from pipelines import catalog
 from pipelines.config import RunConfig, check_files
 
 RUNS = Path("runs")
+QUIET = {  # no library reports our use of it to anyone
+    "MLFLOW_DISABLE_TELEMETRY": "true", "GX_ANALYTICS_ENABLED": "false", "DVC_NO_ANALYTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
+}  # fmt: skip
 _INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
 
 
@@ -89,8 +93,8 @@ def _start_tracking(pipeline: str, config: RunConfig, name: str, folder: Path) -
         tracking.prepare(uri)
         return tracking.start_run(name, config.model_dump(mode="json"), tags)
     except Exception as error:  # any of the stores' and networks' own errors
-        raise InputError(f"the tracking store can't be used ({type(error).__name__}: {error})".splitlines()[0],
-                         field="MLFLOW_TRACKING_URI", value=uri, remedy="Unset it for a local store") from error  # fmt: skip
+        raise InputError(f"the tracking store can't be used ({type(error).__name__}; details in log.txt)",
+                         field="MLFLOW_TRACKING_URI", value=without_secrets(uri), remedy="Unset it for a local store") from error  # fmt: skip
 
 
 def _run_pipeline(task, arguments: dict[str, dict], folder: Path, console: "Console") -> None:
@@ -107,6 +111,7 @@ def _run_pipeline(task, arguments: dict[str, dict], folder: Path, console: "Cons
         "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])),  # these very stages,
         "PYTHONSAFEPATH": "1",  # whatever lies where memozy was called
         "PYTHONUNBUFFERED": "1",
+        **QUIET,
     }
     console.stages = catalog.tasks(task.pipeline_spec)
     try:
@@ -153,6 +158,21 @@ def _close(folder: Path, console: "Console", seconds: float) -> None:
              ("register_models", "registered"))  # fmt: skip
     facts = [json.loads(output(*part).read_text(encoding="utf-8")) for part in parts]
     print("\n" + summary(*facts, _short(folder / "report.html")))
+    if output("evaluate_prompts", "to_rate").read_bytes().count(b"\n") > 1:
+        _hand_out(
+            folder, output("evaluate_prompts", "to_rate"), output("evaluate_prompts", "pulls"), len(facts[0]["looks"])
+        )
+
+
+def _hand_out(folder: Path, sheet: Path, pulls: Path, looks: int) -> None:
+    """What people are asked to rate, in a folder that no later stage touches, and how to go on from there."""
+    place = folder / f"round-{looks + 1}"
+    place.mkdir(exist_ok=True)
+    shutil.copyfile(pulls, place / "pulls.parquet")
+    if not (place / "to_rate.csv").exists():  # someone may have begun to fill it in
+        shutil.copyfile(sheet, place / "to_rate.csv")
+    print(f"To rate: {_short(place / 'to_rate.csv')}. Filled in, run the same command again with\n"
+          f"  --set evaluation.ratings={_short(place / 'to_rate.csv')} --set evaluation.previous={_short(place / 'pulls.parquet')}")  # fmt: skip
 
 
 class Console(io.TextIOBase):

@@ -23,7 +23,7 @@ class Config(BaseModel):
     confidence: float = Field(0.95, gt=0.5, lt=1)
     epsilon: float = Field(0.1, ge=0)  # indifference margin, in rating units
     looks: int = Field(4, ge=1)  # planned looks: an undecided evaluation ends after so many rounds
-    pulls_per_look: int = Field(480, ge=1)  # diaries written and scored, over all arms
+    pulls_per_look: int = Field(480, ge=20)  # diaries written and scored, over all arms
     ratings_per_look: int = Field(120, ge=20)  # human ratings, over all arms
     pulls_at_once: int = Field(64, ge=1)  # UCB learns of so many scores together
     seed: int = 0

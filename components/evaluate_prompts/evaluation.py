@@ -160,7 +160,7 @@ class Evaluation:
             return {}
         whole = self.journal.read_text(encoding="utf-8").rpartition("\n")[0]  # a line cut off by a kill is not there
         self.journal.write_text(whole + "\n" if whole else "", encoding="utf-8")
-        return {(r["prompt_id"], r["context_id"]): r for r in map(json.loads, whole.splitlines())}
+        return {(r["prompt_id"], r["context_id"]): r for r in map(json.loads, filter(None, whole.split("\n")))}
 
     def _from_journal(self, chosen: list[tuple[int, int]]) -> list[dict] | None:
         """This batch as an earlier attempt left it, if it was finished."""

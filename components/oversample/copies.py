@@ -3,12 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from memozy.records import RATING_LEVELS
-
-
-def level(rating: float) -> float:
-    """The rating level nearest to a mean rating in [-1, 1]; half-way means the lower one."""
-    return min(RATING_LEVELS, key=lambda known: (abs(known - rating), known))
+from memozy.records import nearest_level
 
 
 def copies(ratings: Sequence[float], max_copies: int) -> list[int]:
@@ -16,7 +11,7 @@ def copies(ratings: Sequence[float], max_copies: int) -> list[int]:
 
     10 rows of one level and 4 of another: 2 copies each of the 4, since 8 and 12 are equally near to 10.
     """
-    levels = [level(rating) for rating in ratings]
+    levels = [nearest_level(rating) for rating in ratings]
     counts = Counter(levels)
     most = max(counts.values(), default=0)
     # ceil(most / n - 1/2), in whole numbers: the nearest multiple of n, the smaller where two are as near

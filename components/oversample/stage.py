@@ -1,7 +1,7 @@
 import polars as pl
 
 from components.oversample.config import Config
-from components.oversample.copies import copies, level
+from components.oversample.copies import copies
 from memozy import records
 from memozy.stages import In, Out, Result
 
@@ -21,6 +21,6 @@ def run(config: Config, *, rated: In, oversampled: Out) -> Result:
     records.write(out, oversampled, records.OVERSAMPLED)
     shares: dict[str, int] = {}
     for rating, n in zip(train["rating"], counts, strict=True):
-        name = f"n_counted_{level(rating):g}"
+        name = f"n_counted_{records.nearest_level(rating):g}"
         shares[name] = shares.get(name, 0) + n
     return Result(metrics={"n_train": train.height, "n_counted": sum(counts), **dict(sorted(shares.items()))})

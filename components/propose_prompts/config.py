@@ -1,6 +1,6 @@
 """Settings of `propose_prompts`."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from memozy.llm import LLMConfig
 from memozy.stages import InputFile
@@ -20,3 +20,9 @@ class Config(BaseModel):
     max_new_tokens: int = Field(96, ge=1)
     temperature: float = Field(1.0, gt=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _contexts_go_round(self):
+        if self.contexts_per_prompt > self.n_contexts:
+            raise ValueError("contexts_per_prompt cannot be more than n_contexts")
+        return self

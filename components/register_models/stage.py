@@ -4,12 +4,12 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from components.register_models import gate
 from components.register_models.config import Config
 from memozy import records
 from memozy.records import InputError
+from memozy.reports import without_secrets
 from memozy.stages import In, Out, Result
 
 
@@ -56,7 +56,7 @@ def run(config: Config, *, reward: In, policy: In, arms: In, decision: In, versi
             versions[name] = _register_folder(client, run_id, name, folder, tags, description)
     if (name := f"{config.prompt_name}-candidate") not in skipped:
         versions[name] = _register_prompt(client, name, template, tags, gate.describe_prompt(decided, data))
-    result = {**versions, "skipped": skipped, "tracking_uri": _without_secrets(os.environ["MLFLOW_TRACKING_URI"])}
+    result = {**versions, "skipped": skipped, "tracking_uri": without_secrets(os.environ["MLFLOW_TRACKING_URI"])}
     registered.write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
     return Result(metrics={"registered": len(versions), "skipped": len(skipped)})
 
@@ -93,9 +93,3 @@ def _existing(client, which: str, tags: dict[str, str]) -> str | None:
         if tags.items() <= found.tags.items():
             return str(found.version)
     return None
-
-
-def _without_secrets(uri: str) -> str:
-    """The address without the user and password it may hold."""
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri

@@ -1,6 +1,6 @@
 """Settings of `train_ppo`."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from memozy.llm import LLMConfig
 from memozy.stages import InputFile
@@ -33,3 +33,9 @@ class Config(BaseModel):
     stop_at_approx_kl: float = Field(0.1, gt=0)  # ends an update's epochs early
     lora_rank: int = Field(16, ge=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _contexts_go_round(self):
+        if self.contexts_per_prompt > self.n_contexts:
+            raise ValueError("contexts_per_prompt cannot be more than n_contexts")
+        return self

@@ -53,7 +53,7 @@ def _json(path: Path, *needed: str) -> dict:
 
 
 def _jsonl(path: Path, *needed: str) -> list[dict]:
-    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    lines = enumerate(path.read_text(encoding="utf-8").split("\n"), start=1)
     return [_object(line, needed, path, row) for row, line in lines if line.strip()]
 
 

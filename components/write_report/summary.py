@@ -14,7 +14,7 @@ def summary(decision: Mapping, truth: Mapping, version: Mapping, registered: Map
     lines = [
         f"Decision: {decision['sentence']}",
         f"Confidence {percent(decision['confidence'])}, margin {number(decision['epsilon'])}; {effort(decision)}.",
-        f"Cost {money(decision['cost_usd'])}.",
+        f"The evaluation cost {money(decision['cost_usd'])}.",
     ]
     width = max((len(arm["prompt_id"]) for arm in decision["arms"]), default=0)
     for arm in decision["arms"]:

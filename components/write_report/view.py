@@ -7,7 +7,7 @@ from math import isfinite
 import polars as pl
 
 from components.write_report.summary import VERDICTS, agreement, candidates, effort, what_is_simulated
-from memozy.records import RATING_LEVELS, InputError
+from memozy.records import RATING_LEVELS, InputError, nearest_level
 from memozy.reports import MISSING, money, number, percent, without_secrets
 
 
@@ -93,7 +93,7 @@ def tiles(e: Evidence, arms: Sequence[Mapping]) -> list[dict]:
         _best_tile(arms),
         _reward_tile(e.card["metrics"].get("test") or {}),
         _ppo_tile(e.curves),
-        _tile("Cost", money(e.decision["cost_usd"]), "recorded with the decision", "decision: cost_usd"),
+        _tile("Evaluation cost", money(e.decision["cost_usd"]), "recorded with the decision", "decision: cost_usd"),
     ]
 
 
@@ -119,9 +119,10 @@ def _reward_tile(test: Mapping) -> dict:
 def _ppo_tile(curves: Sequence[Mapping]) -> dict:
     if not curves:
         return _tile("PPO score", MISSING, "no PPO update was recorded", "curves")
-    first, last = (number(row.get("objective/score")) for row in (curves[0], curves[-1]))
-    kl = number(curves[-1].get("objective/kl"))
-    return _tile("PPO score", f"{first} → {last}", f"from first to last update, KL {kl} at the end", "curves")
+    kept = next((row for row in curves if row.get("kept")), curves[-1])
+    first, last = (number(row.get("objective/score")) for row in (curves[0], kept))
+    said = f"from the start to the policy kept, after {kept.get('step', 0):g} updates, KL {number(kept.get('objective/kl'))}"
+    return _tile("PPO score", f"{first} → {last}", said, "curves")
 
 
 def _tile(name: str, value: str, detail: str, source: str) -> dict:
@@ -139,9 +140,9 @@ def _estimate(arm: Mapping) -> str:
 def level_counts(oversampled: pl.DataFrame) -> dict[str, list[int]]:
     """Diaries per rating level, in the levels' order: train "before" and "after" oversampling, and "test".
 
-    A mean of several raters counts for the level nearest to it, the higher of two equally near.
+    A mean of several raters counts for the level nearest to it.
     """
-    nearest = (pl.col("rating") * 2 + 0.5).floor() / 2
+    nearest = pl.col("rating").map_elements(nearest_level, return_dtype=pl.Float64)
     counts = {}
     for name, split, number_of in (
         ("before", "train", pl.len()),

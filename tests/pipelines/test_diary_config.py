@@ -114,18 +114,24 @@ def test_the_key_is_written_nowhere(place):
             assert KEY.encode() not in path.read_bytes(), path
 
 
-def test_the_filled_in_sheet_comes_back_in_the_next_run(place, endpoint):
-    out = place / "runs/diary/stages/evaluate_prompts/out"
-    with open(out / "to_rate", encoding="utf-8-sig", newline="") as file:
+def test_the_sheet_filled_in_where_it_lies_comes_back_in_the_next_run(place, endpoint):
+    sheet = place / "runs/diary/round-1/to_rate.csv"
+    with open(sheet, encoding="utf-8-sig", newline="") as file:
         items = list(csv.DictReader(file))
     for n, item in enumerate(items):
         item["rating"], item["rater_id"] = ("0.5", "0", "-0.5")[n % 3], "kim"
-    with open(place / "rated.csv", "w", encoding="utf-8", newline="") as file:
+    with open(sheet, "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, items[0])
         table.writeheader()
         table.writerows(items)
-    (place / "round1").write_bytes((out / "pulls").read_bytes())
-    done = run(place, endpoint, **{"evaluation.ratings": "rated.csv", "evaluation.previous": "round1"})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("kept from an earlier attempt") == 9
-    assert decision(place)["ratings_used"] == 24 and len(decision(place)["looks"]) == 1
+    back = {
+        "evaluation.ratings": "runs/diary/round-1/to_rate.csv",
+        "evaluation.previous": "runs/diary/round-1/pulls.parquet",
+    }
+    for _ in range(2):  # the same command twice is the same as once
+        done = run(place, endpoint, **back)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert decision(place)["ratings_used"] == 24 and len(decision(place)["looks"]) == 1
+        assert "--set evaluation.previous=runs/diary/round-2/pulls.parquet" in done.stdout
+    assert done.stdout.count("kept from an earlier attempt") == 13
+    assert len(pl.read_csv(place / "runs/diary/round-2/to_rate.csv")) > 0

@@ -2,15 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.oversample.copies import copies, level
-from memozy.records import RATING_LEVELS
+from components.oversample.copies import copies
+from memozy.records import RATING_LEVELS, nearest_level
 
 
 @pytest.mark.parametrize(
     ("rating", "nearest"), [(-1, -1), (0.24, 0), (0.25, 0), (0.26, 0.5), (-0.25, -0.5), (-0.7, -0.5), (0.76, 1)]
 )
 def test_a_mean_counts_as_its_nearest_level(rating, nearest):
-    assert level(rating) == nearest
+    assert nearest_level(rating) == nearest
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_no_rows_have_no_copies():
 @given(st.lists(st.floats(-1, 1), min_size=1), st.integers(1, 6))
 def test_no_allowed_number_of_copies_comes_nearer(ratings, max_copies):
     found = copies(ratings, max_copies)
-    levels = [level(r) for r in ratings]
+    levels = [nearest_level(r) for r in ratings]
     most = max(levels.count(known) for known in RATING_LEVELS)
     for known, n in zip(levels, found, strict=True):
         count = levels.count(known)

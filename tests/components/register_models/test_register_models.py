@@ -106,11 +106,6 @@ def test_no_store_is_said_with_its_remedy(inputs, tmp_path, monkeypatch):
         register(inputs, tmp_path, "none")
 
 
-def test_secrets_of_the_store_are_not_written():
-    assert stage._without_secrets("https://me:secret@mlflow.example:5000/x") == "https://mlflow.example:5000/x"
-    assert stage._without_secrets("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"
-
-
 def test_gates():
     assert gate.reward_refusal({"metrics": {"test": {**TEST, "mse": 0.299}}}) is None
     assert gate.prompt_refusal({"decision": "adopt"}) is None

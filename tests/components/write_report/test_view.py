@@ -20,7 +20,7 @@ def test_levels_are_counted_before_and_after_oversampling_and_for_the_test_diari
         (1.0, "test", 1),
     ]
     counts = level_counts(pl.DataFrame(rows, schema=["rating", "split", "copies"], orient="row"))
-    assert counts == {"before": [2, 0, 0, 1, 1], "after": [8, 0, 0, 1, 1], "test": [0, 0, 1, 0, 1]}
+    assert counts == {"before": [2, 0, 1, 0, 1], "after": [8, 0, 1, 0, 1], "test": [0, 1, 0, 0, 1]}
 
 
 PULLS = pl.DataFrame(
