@@ -75,6 +75,7 @@ def execute(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], ou
         done = cell / "done.json"
         if done.is_file():
             result = Result(**json.loads(done.read_text(encoding="utf-8"))["result"])
+            _point_to(cell, stage)
             print(f"✓ {stage}: kept from an earlier attempt", flush=True)
         else:
             print(f"▶ {stage}", flush=True)
@@ -85,6 +86,7 @@ def execute(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], ou
             if "MEMOZY_RUN_DIR" not in os.environ:  # there the runner logs every stage: mlflow costs 2 s a process
                 tracking.log_stage(record, cell / "out")
             _write_whole(done, json.dumps(record, ensure_ascii=False))
+            _point_to(cell, stage)
             print(f"✓ {stage}: {seconds:.1f} s", flush=True)
         for name, path in outputs.items():
             _link(cell / "out" / name, Path(path))
@@ -177,6 +179,11 @@ def _cell(stage: str, config: str, digests: Mapping[str, str]) -> Iterator[Path]
             print(f"… {stage}: waiting for the process that is still running it", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield cell
+
+
+def _point_to(cell: Path, stage: str) -> None:
+    """Make `stages/<stage>` name the cell that finished last: before that, it may be what the stage reads."""
+    if "MEMOZY_RUN_DIR" in os.environ:
         latest = cell.with_name(f"{stage}.{os.getpid()}")
         latest.symlink_to(cell.name)
         os.replace(latest, cell.with_name(stage))
