@@ -73,16 +73,19 @@ def stages(
     stage: Annotated[str | None, typer.Argument(help="The stage to run; without one they are listed.")] = None,
 ) -> None:
     """List the stages, or run one alone on files: memozy stages STAGE --help tells what it takes."""
-    import inspect
+    import ast
 
     from memozy.stages import main as run_stage
-    from memozy.stages import stage_function
 
     folder = Path(__file__).resolve().parent.parent / "components"
     known = sorted(path.parent.name for path in folder.glob("*/stage.py"))
     if stage is None or stage in ("--help", "-h"):
         for name in known:
-            print(f"{name:<18} {inspect.getdoc(stage_function(name)).splitlines()[0]}")
+            module = ast.parse(
+                (folder / name / "stage.py").read_text(encoding="utf-8")
+            )  # read, not imported: torch takes seconds
+            [function] = [n for n in module.body if isinstance(n, ast.FunctionDef) and n.name == "run"]
+            print(f"{name:<18} {(ast.get_docstring(function) or '').splitlines()[0]}")
         print("\nRun one alone: memozy stages STAGE --help")
         return
     with _plain_errors():

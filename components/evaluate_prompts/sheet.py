@@ -18,7 +18,8 @@ def write_sheet(items: Iterable[dict], path: Path) -> None:
         table.writerows({key: _inert(value) for key, value in item.items()} for item in items)
 
 
-def _inert(value: str) -> str:
+def _inert(value: str | None) -> str:
+    value = value or ""
     return "'" + value if value[:1] in ("=", "+", "-", "@", "\t") else value
 
 
