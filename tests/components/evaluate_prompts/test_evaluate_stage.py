@@ -36,9 +36,9 @@ def place(data, reward, tmp_path):
 def evaluate(place, name="out", **changes):
     folder, config, reward = place
     out = folder / name
-    (out / "work").mkdir(parents=True, exist_ok=True)
+    (out / "kept").mkdir(parents=True, exist_ok=True)
     run(config.model_copy(update=changes), arms=folder / "arms", reward=reward, pulls=out / "pulls", decision=out / "decision",
-        to_rate=out / "to_rate", work=out / "work")  # fmt: skip
+        to_rate=out / "to_rate", work=out / "kept")  # fmt: skip
     return read(out / "pulls", PULLS), json.loads((out / "decision").read_text(encoding="utf-8")), out
 
 
@@ -69,7 +69,7 @@ def test_killed_at_a_pull_it_ends_with_the_same_decision(place, monkeypatch):
     monkeypatch.setattr(evaluation.RewardModel, "score", killing)
     with pytest.raises(Killed):
         evaluate(place, "killed")
-    journal = place[0] / "killed/work/pulls.jsonl"
+    journal = place[0] / "killed" / "kept" / "pulls.jsonl"
     assert len(journal.read_text(encoding="utf-8").splitlines()) == 60
     journal.write_text(journal.read_text(encoding="utf-8") + '{"round": 1, "promp', encoding="utf-8")
     calls.clear()

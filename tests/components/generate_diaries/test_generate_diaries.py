@@ -14,8 +14,8 @@ def settings(data, **changes):
 
 
 def generate(config, folder):
-    (folder / "work").mkdir(parents=True, exist_ok=True)
-    run(config, diaries=folder / "diaries", contexts=folder / "contexts", work=folder / "work")
+    (folder / "kept").mkdir(parents=True, exist_ok=True)
+    run(config, diaries=folder / "diaries", contexts=folder / "contexts", work=folder / "kept")
     return read(folder / "diaries", DIARIES)
 
 
@@ -28,8 +28,8 @@ def test_diaries_name_what_they_are_about(data, tmp_path):
 
 def test_killed_it_goes_on_and_writes_the_same(data, tmp_path):
     whole = generate(settings(data), tmp_path / "whole")
-    lines = (tmp_path / "whole/work/diaries.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    work = tmp_path / "killed/work"
+    lines = (tmp_path / "whole" / "kept" / "diaries.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    work = tmp_path / "killed" / "kept"
     work.mkdir(parents=True)
     kept = [
         json.dumps(json.loads(line) | {"cost_usd": 1.0}) + "\n" for line in lines[:11]
