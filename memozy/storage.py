@@ -27,8 +27,8 @@ ANONYMOUS = "rater-1"  # who rated, where a file does not say
 def read_ratings(path: str | Path) -> list[dict]:
     """The rows of a file of ratings, in order, values as the file holds them (text, where it is CSV or XLSX).
 
-    A row's number is its place here, from 1: headers and blank lines are not counted. Every row has `rater_id` (`ANONYMOUS` where not said) and, where the file has it or `image_id`,
-    `context_id`. Raises InputError for a missing or unreadable file, an unknown format, no rows, or
+    A row's number is its place here, from 1: headers and blank lines are not counted. Every row has
+    `rater_id` (`ANONYMOUS` where not said) and, where the file has it or `image_id`, `context_id`. Raises InputError for a missing or unreadable file, an unknown format, no rows, or
     no column `diary_id` or `rating`; single values are the caller's to judge.
     """
     path = Path(path)

@@ -19,6 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from components.train_sft.sft import tokenize, train
 from memozy.modeling import LanguageModel, generate
+from memozy.records import fill
 from memozy.reports import page
 from memozy.stages import Progress
 from microworld.contexts import sample_contexts
@@ -43,7 +44,7 @@ def corpus(n: int, seed: int) -> list[tuple[str, str, str]]:
         if held_out(keys):
             continue
         context, words = rng.choice(contexts), template(keys, rng)
-        triples.append((words, words.format(**context), write_diary(keys, context, rng)))
+        triples.append((words, fill(words, context), write_diary(keys, context, rng)))
     return triples
 
 
@@ -120,7 +121,7 @@ def obedience(lm: LanguageModel, contexts: list[dict], combinations: int, sample
     for _, base, more in cases:
         for keys in (base, more):
             for context in contexts[:samples]:
-                prompts.append(lm.chat_ids(template(keys, rng).format(**context)))
+                prompts.append(lm.chat_ids(fill(template(keys, rng), context)))
                 used.append(context)
     replies = generate(lm, prompts, max_new_tokens=96, temperature=0.7, rng=torch.Generator().manual_seed(seed))
     seen = [properties(lm.text(tokens), context) for tokens, context in zip(replies.tokens, used, strict=True)]
@@ -139,7 +140,7 @@ def obedience(lm: LanguageModel, contexts: list[dict], combinations: int, sample
 def copying(lm: LanguageModel, contexts: list[dict], seed: int) -> dict[str, float]:
     """Share of diaries, one per context by random prompts, that name their own place, photo and companion."""
     rng = random.Random(seed)
-    prompts = [lm.chat_ids(template(sample_instructions(rng, 0.5, 0.1), rng).format(**c)) for c in contexts]
+    prompts = [lm.chat_ids(fill(template(sample_instructions(rng, 0.5, 0.1), rng), c)) for c in contexts]
     replies = generate(lm, prompts, max_new_tokens=96, temperature=0.7, rng=torch.Generator().manual_seed(seed))
     texts = [lm.text(tokens) for tokens in replies.tokens]
     return {

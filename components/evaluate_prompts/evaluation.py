@@ -90,8 +90,9 @@ class Evaluation:
         if ratings is None:
             return
         round_ = 1 + max((r["rated_round"] or 0 for r in self.rows), default=0)
-        for item, values in read_sheet(ratings, {self._item(r) for r in self.rows}).items():
-            row = next(r for r in self.rows if self._item(r) == item)
+        by_item = {self._item(r): r for r in self.rows}
+        for item, values in read_sheet(ratings, set(by_item)).items():
+            row = by_item[item]
             if row["rated_round"] is not None:
                 raise InputError("was rated in an earlier round", file=ratings, field="item_id", value=item,
                                  remedy="Give each round's sheet once")  # fmt: skip

@@ -86,7 +86,10 @@ def test_people_rate_between_runs(place):
     assert len(items) == 60 and "rich" not in json.dumps(items)
     text_of = dict(zip(pulls["text"], pulls["prompt_id"], strict=True))
     for item in items:  # people who like the rich prompt's diaries, without knowing whose they are
-        item["rating"], item["rater_id"] = {"rich": "1", "plain": "0", "A": "-1"}[text_of[item["text"].removeprefix("'")]], "kim"
+        item["rating"], item["rater_id"] = (
+            {"rich": "1", "plain": "0", "A": "-1"}[text_of[item["text"].removeprefix("'")]],
+            "kim",
+        )
     filled = out / "rated.csv"
     with open(filled, "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, items[0])
