@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from memozy.records import InputError
-from memozy.stages import InputFile, Progress
+from memozy.stages import FileOrName, Progress
 
 
 class LLMConfig(BaseModel):
@@ -25,7 +25,7 @@ class LLMConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backend: Literal["local", "openai"] = "local"
-    model: InputFile = "data/models/writer"  # a folder, a hub name, or the endpoint's model name
+    model: FileOrName = "data/models/writer"  # a folder, a hub name, or the endpoint's model name
     max_new_tokens: int = Field(96, ge=1)
     temperature: float = Field(0.7, gt=0)
     batch_size: int = Field(256, ge=1)
@@ -84,9 +84,12 @@ def _line(completion: Completion) -> str:
     return json.dumps(vars(completion), ensure_ascii=False) + "\n"
 
 
-def open_llm(config: LLMConfig) -> ChatModel:
-    """The chat model `config` names. Raises InputError where it cannot be had."""
-    return OpenAIChat(config) if config.backend == "openai" else LocalChat(config)
+def open_llm(config: LLMConfig, blank_ok: bool = False) -> ChatModel:
+    """The chat model `config` names. blank_ok: the caller checks every answer, an endpoint's empty ones too.
+
+    Raises InputError where it cannot be had.
+    """
+    return OpenAIChat(config, blank_ok) if config.backend == "openai" else LocalChat(config)
 
 
 class LocalChat:
@@ -118,10 +121,10 @@ class LocalChat:
 class OpenAIChat:
     """An OpenAI-compatible endpoint: OPENAI_BASE_URL and OPENAI_API_KEY from the environment."""
 
-    def __init__(self, config: LLMConfig) -> None:
+    def __init__(self, config: LLMConfig, blank_ok: bool = False) -> None:
         if not os.environ.get("OPENAI_API_KEY"):
             raise InputError("no API key", field="OPENAI_API_KEY", remedy="Set it in the environment; never in YAML")
-        self.config, self.name, self.chunk = config, config.model, config.concurrency
+        self.config, self.name, self.chunk, self.blank_ok = config, config.model, config.concurrency, blank_ok
 
     def complete(self, prompts: Sequence[str], seed: int) -> list[Completion]:
         import asyncio
@@ -151,8 +154,8 @@ class OpenAIChat:
                                  remedy="Check the address, the key and the model's name") from None  # fmt: skip
 
     def _settle(self, reply) -> Completion:
-        text = reply.choices[0].message.content if reply.choices else None
-        if not text or not text.strip():
+        text = ((reply.choices[0].message.content if reply.choices else None) or "").strip()
+        if not text and not self.blank_ok:
             raise InputError("the endpoint returned an empty text", field="llm.model", value=self.config.model,
                              remedy="Raise llm.max_new_tokens or choose another model")  # fmt: skip
         if reply.usage is None:
@@ -160,6 +163,4 @@ class OpenAIChat:
                              value=self.config.model, remedy="Use an endpoint that reports usage")  # fmt: skip
         million = 1_000_000
         cost = reply.usage.prompt_tokens * self.config.usd_per_million_input / million
-        return Completion(
-            text.strip(), cost + reply.usage.completion_tokens * self.config.usd_per_million_output / million
-        )
+        return Completion(text, cost + reply.usage.completion_tokens * self.config.usd_per_million_output / million)

@@ -30,6 +30,7 @@ In = Annotated[Path, "in"]  # an artifact to read: a file or a folder
 Out = Annotated[Path, "out"]  # an artifact to write: the stage decides whether file or folder
 Work = Annotated[Path, "work"]  # a folder that outlives a killed attempt, for checkpoints
 InputFile = Annotated[str, "file"]  # a config value that names a file or folder: its content counts as an input
+FileOrName = Annotated[str, "file", "name"]  # the same, or a name that a hub or an endpoint knows
 MARKS = "▶…✓"  # what a stage's own lines begin with: it starts, is under way, has finished
 
 
@@ -93,22 +94,26 @@ def execute(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], ou
     return result
 
 
-def config_files(config, prefix: str = "") -> dict[str, str]:
-    """What the InputFile fields name, by their dotted keys, sub-configs included."""
+def config_files(config, *, required: bool = False, prefix: str = "") -> dict[str, str]:
+    """What the InputFile and FileOrName fields name, by their dotted keys, sub-configs included.
+
+    required: only what must be there, which a FileOrName need not.
+    """
     found: dict[str, str] = {}
     for name, info in type(config).model_fields.items():
-        value = getattr(config, name)
+        value, marks = getattr(config, name), _marks(info)
         if hasattr(type(value), "model_fields"):
-            found |= config_files(value, f"{prefix}{name}.")
-        elif isinstance(value, str) and _names_file(info):
+            found |= config_files(value, required=required, prefix=f"{prefix}{name}.")
+        elif isinstance(value, str) and "file" in marks and not (required and "name" in marks):
             found[prefix + name] = value
     return found
 
 
-def _names_file(info) -> bool:
-    """Whether a field is an InputFile, or may be one: `InputFile | None`."""
+def _marks(info) -> set:
+    """What is noted at a field's type, or at one of its alternatives: `InputFile | None`."""
     kinds = (info, *get_args(info.annotation))
-    return any("file" in (getattr(k, "metadata", None) or getattr(k, "__metadata__", ())) for k in kinds)
+    return {mark for k in kinds for mark in (getattr(k, "metadata", None) or getattr(k, "__metadata__", ()))
+            if isinstance(mark, str)}  # fmt: skip
 
 
 def validated(stage: str, config: Mapping[str, Any]):
@@ -257,11 +262,45 @@ class Progress:
         print(f"… {self.stage}: {self.done}/{self.total} {self.unit}{extra}  {rate:.1f}/s  ETA {eta:.0f} s", flush=True)
 
 
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty one. Raises InputError with the row."""
+    from yaml import YAMLError
+
+    if not path.is_file():
+        raise InputError("no such file", file=path, remedy="Give a YAML file such as configs/demo.yaml")
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "not text"
+        raise InputError(f"is not YAML ({problem})", file=path, row=mark.line + 1 if mark else None) from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError("is not a mapping", file=path, value=values, remedy="Write `section:` and its keys below")
+    return values
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain YAML that refuses a key written twice, of which YAML would silently take the last."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node, deep=False):
+            seen = []
+            for key_node, _ in node.value:
+                key = self.construct_object(key_node, deep=True)
+                if key in seen:
+                    raise yaml.MarkedYAMLError(problem=f"'{key}' stands twice", problem_mark=key_node.start_mark)
+                seen.append(key)
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Loader)
+
+
 def main(stage: str, arguments: list[str] | None = None) -> None:
     """`python -m components.<stage> --config FILE --<artifact> PATH …`: the same stage from a shell."""
     import argparse
-
-    import yaml
 
     doc = inspect.getdoc(stage_function(stage))
     parser = argparse.ArgumentParser(prog=f"python -m components.{stage}", description=doc,
@@ -272,13 +311,8 @@ def main(stage: str, arguments: list[str] | None = None) -> None:
             parser.add_argument(f"--{name}", required=True, metavar="PATH", help=f"artifact {word}")
     args = vars(parser.parse_args(arguments))
     try:
-        text = args.pop("config")
-        if text is not None and not text.is_file():
-            raise InputError("no such file", file=text, remedy="Give a YAML file")
-        try:
-            config = yaml.safe_load(text.read_text(encoding="utf-8")) or {} if text else {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"is not YAML ({str(error).splitlines()[0]})", file=text) from None
+        file = args.pop("config")
+        config = read_yaml(file) if file else {}
         ins = {n: args[n] for n in artifacts(stage, "in")}
         outs = {n: args[n] for n in artifacts(stage, "out")}
         for name, path in outs.items():

@@ -26,7 +26,7 @@ from components.validate_data.config import Config as Validation
 from components.write_report.config import Config as Report
 from memozy.llm import LLMConfig
 from memozy.records import SIMULATED, InputError
-from memozy.stages import config_error, config_files
+from memozy.stages import config_error, config_files, parse_yaml, read_yaml
 
 SHARED = ("seed", "llm")  # every section that has such a key takes it from here, unless it says otherwise;
 # and `feedback.ratings`, the file in which new ratings are counted, is `ratings.path` unless it says otherwise
@@ -97,7 +97,7 @@ def sections() -> list[str]:
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
     """Read a YAML file and apply `a.b=c` overrides (c is YAML). Raises InputError."""
-    values = _read(Path(path))
+    values = read_yaml(Path(path))
     for override in overrides:
         _set(values, override)
     try:
@@ -110,11 +110,11 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
 def check_files(config: RunConfig, names: Iterable[str]) -> None:
     """Raise InputError for a file that one of the sections `names` needs and that isn't there."""
     for name in names:
-        for key, value in config_files(getattr(config, name)).items():
+        for key, value in config_files(getattr(config, name), required=True).items():
             if name == "feedback" and value == SIMULATED:
                 raise InputError("new ratings cannot be counted in simulated raters", field="feedback.ratings", value=value,
                                  remedy="Give ratings.path a file")  # fmt: skip
-            if not key.endswith("model") and value != SIMULATED and not Path(value).exists():
+            if value != SIMULATED and not Path(value).exists():
                 raise InputError("no such file", file=value, field=f"{name}.{key}",
                                  remedy="Paths count from where you are; `dvc pull` fetches data/")  # fmt: skip
 
@@ -124,35 +124,6 @@ def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return base | own | both
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain YAML that refuses a key written twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = []
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"'{key}' stands twice", problem_mark=key_node.start_mark)
-            seen.append(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError("no such file", file=path, remedy="Give a YAML file such as configs/demo.yaml")
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "not text"
-        raise InputError(f"is not YAML ({problem})", file=path, row=mark.line + 1 if mark else None) from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise InputError("is not a mapping", file=path, value=values, remedy="Write `section:` and its keys below")
-    return values
-
-
 def _set(values: dict[str, Any], override: str) -> None:
     """Put one `a.b=c` into the nested settings."""
     name, equals, text = override.partition("=")
@@ -160,7 +131,7 @@ def _set(values: dict[str, Any], override: str) -> None:
     if not equals or not all([*parents, last]):
         raise InputError("is not an override", file="--set", value=override, remedy="Write section.key=value")
     try:
-        value = yaml.load(text, _Loader)
+        value = parse_yaml(text)
     except yaml.YAMLError:
         raise InputError("the value is not YAML", file="--set", value=override, remedy="Quote it") from None
     for parent in parents:

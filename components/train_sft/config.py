@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memozy.stages import InputFile
+from memozy.stages import FileOrName, InputFile
 
 
 class Config(BaseModel):
@@ -10,7 +10,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: InputFile = "data/models/policy"  # a folder or a hub name
+    model: FileOrName = "data/models/policy"  # a folder or a hub name
     instructions: InputFile = "data/instructions.jsonl"
     held_out: float = Field(0.1, gt=0, lt=1)  # share of the rows the loss is reported on
     steps: int = Field(80, ge=1)
