@@ -107,8 +107,12 @@ RATINGS = Schema("ratings", ("diary_id", "rater_id"), {
 RATED = Schema("rated", ("diary_id",), {
     "diary_id": _ID,
     "group_id": Field(pl.String, "diaries of one group never stand on both sides of the split"),
+    "context_id": Field(pl.String, "the photo it was written for; all diaries of a photo share a group"),
+    "prompt_id": Field(pl.String, "the prompt that wrote it", nullable=True),
     "text": _TEXT,
     "rating": Field(pl.Float64, "mean over the diary's raters", low=-1, high=1),
+    "rating_variance": Field(pl.Float64, "unbiased variance between its raters, with two or more", nullable=True, low=0),
+    "simulated": Field(pl.Boolean, "whether any of its ratings is no human's", nullable=True),
     "n_raters": Field(pl.Int64, "how many people rated it", low=1),
     "split": Field(pl.String, "decided once per group", choices=("train", "test")),
 })  # fmt: skip
@@ -116,6 +120,15 @@ RATED = Schema("rated", ("diary_id",), {
 OVERSAMPLED = Schema("oversampled", RATED.key, {
     **RATED.fields,
     "copies": Field(pl.Int64, "how often a trainer counts this row, inside its own folds; 1 on test rows", low=1),
+})  # fmt: skip
+
+PAIRS = Schema("pairs", ("pair_id",), {
+    "pair_id": _ID,
+    "group_id": Field(pl.String, "pairs of one group never stand on both sides of a split"),
+    "context_id": Field(pl.String, "the photo that both answers were written for", nullable=True),
+    "prompt": Field(pl.String, "what both answers were asked", nullable=True),
+    "chosen": Field(pl.String, "the answer that was preferred"),
+    "rejected": Field(pl.String, "the answer it was preferred to"),
 })  # fmt: skip
 
 INSTRUCTIONS = Schema("instructions", ("instruction", "input", "output"), {

@@ -1,14 +1,21 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from components.split_data import groups, near_duplicates, split
+from components.split_data import split
 from components.split_data.config import Config
 from memozy import records
 from memozy.records import InputError
 from memozy.stages import In, Out, Result
+from memozy.texts import connected, near_pairs, normalise
+
+# Rows that were split before photos were recorded have their group's id for one, as they were linked then.
+EARLIER = replace(records.RATED, fields=records.RATED.fields | {
+    "context_id": replace(records.RATED.fields["context_id"], nullable=True),
+})  # fmt: skip
 
 
 def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result:
@@ -20,9 +27,13 @@ def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result
     ratings = records.read(validated / "ratings.parquet", records.RATINGS)
     diaries = records.read(validated / "diaries.parquet", records.DIARIES)
     rows = (
-        diaries.select("diary_id", "context_id", "text")
+        diaries.select("diary_id", "context_id", "prompt_id", "text")
         .join(
-            ratings.group_by("diary_id").agg(pl.col("rating").mean(), n_raters=pl.len().cast(pl.Int64)), on="diary_id"
+            ratings.group_by("diary_id").agg(
+                pl.col("rating").mean(), rating_variance=pl.col("rating").var(), n_raters=pl.len().cast(pl.Int64),
+                simulated=(pl.col("source") == records.SIMULATED).any(),
+            ),
+            on="diary_id",
         )
         .sort("diary_id")
     )
@@ -30,16 +41,18 @@ def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result
         raise InputError("holds no rated diary", file=validated, remedy="Rate some diaries first")
     earlier = pl.DataFrame(schema=records.RATED.dtypes)
     if config.previous is not None:
-        earlier = records.read(config.previous, records.RATED)
-    # Earlier rows stand in the graph beside the new ones; a group's id is one of its contexts.
+        earlier = records.read(config.previous, EARLIER).with_columns(pl.col("context_id").fill_null(pl.col("group_id")))
+    # Earlier rows stand in the graph beside the new ones. A group's id is one of its contexts.
     ids = rows["diary_id"].to_list() + earlier["diary_id"].to_list()
-    contexts = rows["context_id"].to_list() + earlier["group_id"].to_list()
-    keys = [near_duplicates.normalise(text) for text in rows["text"].to_list() + earlier["text"].to_list()]
+    contexts = rows["context_id"].to_list() + earlier["context_id"].to_list()
+    names = rows["context_id"].to_list() + earlier["group_id"].to_list()
+    keys = [normalise(text) for text in rows["text"].to_list() + earlier["text"].to_list()]
     known = {r["diary_id"]: split.Place(r["group_id"], r["split"]) for r in earlier.to_dicts()}
     old = [known.get(diary) for diary in ids]
-    pairs = _pairs(keys, config.near_duplicate)
-    _refuse_leak(ids, contexts, keys, pairs, old, config)
-    labels = groups.connected([ids, contexts, keys], pairs)
+    pairs = near_pairs(keys, config.near_duplicate)
+    columns = [ids, contexts, names, keys]
+    _refuse_leak(columns, pairs, old, config)
+    labels = connected(columns, pairs)
     largest = Counter(labels[: rows.height].tolist()).most_common(1)[0][1] / rows.height
     if largest > config.max_group_share:
         raise InputError(f"one group holds {largest:.0%} of the diaries, more than {config.max_group_share:.0%}",
@@ -71,26 +84,21 @@ def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result
     })  # fmt: skip
 
 
-def _pairs(keys: list[str], threshold: float) -> np.ndarray:
-    """Near-duplicate pairs of rows; each distinct text is compared once, by its first row."""
-    first = {key: row for row, key in reversed(list(enumerate(keys)))}
-    rows = np.array(list(first.values()), dtype=np.int64)
-    return rows[near_duplicates.near_pairs(list(first), threshold)]
+def _refuse_leak(columns: list[list[str]], pairs: np.ndarray, old: list[split.Place | None], config: Config) -> None:
+    """Raise InputError where earlier rows alone, under today's settings and texts, join train to test.
 
-
-def _refuse_leak(ids: list[str], contexts: list[str], keys: list[str], pairs: np.ndarray,
-                 old: list[split.Place | None], config: Config) -> None:  # fmt: skip
-    """Raise InputError where earlier rows alone, under today's settings and texts, join train to test."""
+    columns: what links rows, their diary ids first.
+    """
     at = [row for row, place in enumerate(old) if place is not None]
     number = {row: n for n, row in enumerate(at)}
     among = [(number[i], number[j]) for i, j in pairs.tolist() if i in number and j in number]
     if not at:
         return
-    labels = groups.connected([[column[row] for row in at] for column in (ids, contexts, keys)], np.array(among))
+    labels = connected([[column[row] for row in at] for column in columns], np.array(among))
     sides: dict[int, dict[str, str]] = {}
     for label, row in zip(labels.tolist(), at, strict=True):
         here = sides.setdefault(label, {})
-        here.setdefault(old[row].split, ids[row])
+        here.setdefault(old[row].split, columns[0][row])
         if len(here) > 1:
             raise InputError(f"diary '{here['train']}' of train and '{here['test']}' of test now share a group",
                              file=Path(config.previous), field="split",

@@ -7,7 +7,10 @@ from memozy.records import (
     ARMS,
     CONTEXTS,
     DIARIES,
+    OVERSAMPLED,
+    PAIRS,
     PULLS,
+    RATED,
     RATINGS,
     InputError,
     check,
@@ -72,6 +75,24 @@ def test_numbers_out_of_bounds(tmp_path):
     assert not (tmp_path / "diaries").exists()
 
 
+def test_rated_rows_say_their_photo_and_may_leave_out_prompt_and_variance():
+    row = {"diary_id": "d1", "group_id": "g", "context_id": "c", "text": "t", "rating": 0.25, "n_raters": 1, "split": "test"}
+    rated = check(pl.DataFrame([row]), RATED, "f")
+    assert rated.row(0, named=True) == row | {"prompt_id": None, "rating_variance": None, "simulated": None}
+    assert check(rated.with_columns(copies=1), OVERSAMPLED, "f").drop("copies").equals(rated)
+    with pytest.raises(InputError, match="field 'context_id': column is missing"):
+        check(rated.drop("context_id"), RATED, "f")
+    with pytest.raises(InputError, match="field 'rating_variance', value -0.5: is too small. The least is 0"):
+        check(rated.with_columns(rating_variance=-0.5), RATED, "f")
+
+
+def test_a_pair_may_lack_what_was_asked_but_neither_answer():
+    pair = {"pair_id": "1", "group_id": "g", "prompt": None, "chosen": "좋은 글", "rejected": "나쁜 글"}
+    assert check(pl.DataFrame([pair]), PAIRS, "f").rows(named=True) == [pair]
+    with pytest.raises(InputError, match="row 1, field 'rejected', value 'null': is empty"):
+        check(pl.DataFrame([pair | {"rejected": None}]), PAIRS, "f")
+
+
 def test_jsonl_errors_name_the_line(tmp_path):
     path = tmp_path / "contexts.jsonl"
     cases = {
@@ -115,5 +136,5 @@ def test_values_are_filled_in_as_text():
 
 
 def test_schemas_name_their_keys():
-    for schema in (ARMS, CONTEXTS, DIARIES, PULLS, RATINGS):
+    for schema in (ARMS, CONTEXTS, DIARIES, OVERSAMPLED, PAIRS, PULLS, RATED, RATINGS):
         assert set(schema.key) <= set(schema.fields)

@@ -13,7 +13,8 @@ from memozy import records
 def oversample(rows, **config):
     frame = pl.DataFrame(
         [
-            {"diary_id": f"d{i}", "group_id": f"g{i}", "text": "글", "rating": r, "n_raters": 1, "split": s}
+            {"diary_id": f"d{i}", "group_id": f"g{i}", "context_id": f"g{i}", "text": "글", "rating": r, "n_raters": 1,
+             "split": s}
             for i, (r, s) in enumerate(rows)
         ],
         schema=records.RATED.dtypes,

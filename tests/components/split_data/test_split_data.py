@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.split_data.config import Config
-from components.split_data.near_duplicates import near_pairs, normalise
 from components.split_data.stage import run
 from memozy import records, stages
 from memozy.records import InputError
+from memozy.texts import near_pairs, normalise
 
 
 def validated(folder, diaries, ratings=None):
@@ -30,15 +30,13 @@ def validated(folder, diaries, ratings=None):
 
 
 def split(diaries, ratings=None, **config):
-    """(diary_id -> row of RATED, quarantined ids, metrics) of one run."""
+    """(diary_id -> row of RATED, quarantined ids, metrics) of one run; `previous`: such rows of an earlier one."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         previous = config.pop("previous", None)
         if previous is not None:
             config["previous"] = str(root / "previous")
-            records.write(
-                pl.DataFrame(list(previous.values()), schema=records.RATED.dtypes), root / "previous", records.RATED
-            )
+            pl.DataFrame(list(previous.values())).write_parquet(root / "previous")
         folder = validated(root / "validated", diaries, ratings)
         result = run(Config(**config), validated=folder, rated=root / "rated", quarantine=root / "quarantine")
         rows = records.read(root / "rated", records.RATED).to_dicts()
@@ -90,6 +88,7 @@ def refuse_leaks(rows, diaries):
     assert all(placed[i]["split"] == placed[j]["split"] for i, j in pairs)
 
 
+RECENT = ("context_id", "prompt_id", "rating_variance", "simulated")  # columns that RATED did not always have
 ANY_GROUPS = {"max_group_share": 1.0, "test_share": 0.4}
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -146,6 +145,10 @@ def test_ratings_are_averaged_by_diary():
     assert (rows["d003"]["rating"], rows["d003"]["n_raters"]) == (pytest.approx(0.5 / 3), 3)
     assert (rows["d004"]["rating"], rows["d004"]["n_raters"]) == (0.25, 2)
     assert (rows["d005"]["rating"], rows["d005"]["n_raters"]) == (0.5, 1)
+    # 0.5, -1, 1: ((1/3)² + (7/6)² + (5/6)²) / 2 = (4 + 49 + 25) / 72; 0.5, 0: 2 · 0.25²
+    assert rows["d003"]["rating_variance"] == pytest.approx(78 / 72)
+    assert (rows["d004"]["rating_variance"], rows["d005"]["rating_variance"]) == (0.125, None)
+    assert (rows["d003"]["context_id"], rows["d003"]["prompt_id"]) == ("c001", "p")
     assert metrics["n_train"] + metrics["n_test"] == 40
     assert metrics["n_groups"] == 20
     assert metrics["largest_group_share"] == 2 / 40
@@ -174,6 +177,46 @@ def test_a_photo_that_comes_late_to_an_old_one_inherits_its_side():
         # earlier rows bind a newcomer even where this data set no longer has them
         alone, _, _ = split([*spread(20, start=40), late], previous=rows, seed=99)
         assert alone["d900"]["split"] == side
+
+
+def joined(n):
+    """Diaries of n photos, of which the first and the sixth share a text."""
+    diaries = spread(n)
+    diaries[10] = (diaries[10][0], diaries[10][1], diaries[0][2] + "!")
+    return diaries
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_photo_finds_its_group_again_where_the_one_that_names_it_is_gone(seed):
+    rows, _, _ = split(joined(20), seed=seed)
+    assert rows["d010"]["group_id"] == "c000"
+    late = ("d900", "c005", "오늘은 비가 와서 집에서 책을 읽었다")
+    alone, aside, _ = split([*spread(20, start=40), late], previous=rows, seed=99)
+    assert (alone["d900"]["group_id"], alone["d900"]["split"]) == ("c000", rows["d010"]["split"])
+    assert not aside
+
+
+def test_a_split_without_photos_still_binds_by_its_groups_names():
+    rows, _, _ = split(joined(20))
+    bare = {d: {k: v for k, v in row.items() if k not in RECENT} for d, row in rows.items()}
+    late = ("d900", "c000", "오늘은 비가 와서 집에서 책을 읽었다")
+    again, _, metrics = split([*joined(20), late], previous=bare, seed=99)
+    assert {d: again[d] for d in rows} == rows
+    assert (again["d900"]["group_id"], again["d900"]["split"]) == ("c000", rows["d000"]["split"])
+    assert metrics["n_inherited"] == 40
+
+
+def test_an_earlier_group_stays_whole_when_its_texts_no_longer_count_as_near():
+    diaries = spread(20)
+    text = diaries[6][2]
+    diaries[10] = ("d010", "c005", text[:20] + "갸" + text[21:])  # a cosine of 0.92, as above
+    rows, _, _ = split(diaries)
+    whole = {"d006", "d007", "d010", "d011"}
+    assert {rows[d]["group_id"] for d in whole} == {"c003"}
+    other = next(r for r in rows.values() if r["split"] == rows["d006"]["split"] and r["group_id"] < "c003")
+    late = ("d900", "c005", other["text"])
+    again, _, _ = split([*diaries, late], previous=rows, near_duplicate=0.95)
+    assert {again[d]["group_id"] for d in whole | {"d900"}} == {other["group_id"]}
 
 
 def test_a_bridge_is_set_aside_with_its_photo():
