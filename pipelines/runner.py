@@ -1,6 +1,6 @@
 """Run a pipeline on this machine by kfp.local: each stage in a process of its own, nothing to install.
 
-A run has a name and a folder, `runs/<name>/`: config.yaml, log.txt, report.html, decision.json, and
+A run has a name and a folder, `runs/<name>/`: config.yaml, log.txt, report.html, reward_model.html, decision.json, and
 `stages/<stage>/out/` with every artifact. Started again under its name it continues: `memozy.stages`
 keeps what is finished. KFP's own output goes to log.txt; the terminal shows what the stages say.
 """
@@ -135,7 +135,7 @@ def _check_outputs(console: "Console", scratch: Path) -> None:
 
 
 def _close(folder: Path, console: "Console", seconds: float) -> None:
-    """What the run came to, in a few lines; report and decision go to the top of its folder."""
+    """What the run came to, in a few lines; pages and decision go to the top of its folder."""
     own = sum(record["seconds"] for record in console.finished.values())
     if "check_feedback" in console.finished and len(console.finished) == 1:
         new = console.finished["check_feedback"]["result"]["metrics"]["n_new"]
@@ -143,13 +143,18 @@ def _close(folder: Path, console: "Console", seconds: float) -> None:
     print(
         f"Finished in {seconds:.1f} s. The stages' own work: {own:.1f} s, of which {console.kept:.1f} s in earlier attempts."
     )
-    if "write_report" not in console.finished:
-        print(f"Outputs: {_short(folder / 'stages')}/<stage>/out")
-        return
-    from components.write_report.summary import summary
 
     def output(stage: str, name: str) -> Path:
         return folder / "stages" / stage / "out" / name
+
+    if "train_reward" in console.finished:
+        shutil.copyfile(output("train_reward", "reward_report"), folder / "reward_model.html")
+    if "write_report" not in console.finished:
+        print(f"Outputs: {_short(folder / 'stages')}/<stage>/out")
+        if "train_reward" in console.finished:
+            print(f"The reward model: {_short(folder / 'reward_model.html')}")
+        return
+    from components.write_report.summary import summary
 
     shutil.copyfile(output("write_report", "report"), folder / "report.html")
     shutil.copyfile(output("evaluate_prompts", "decision"), folder / "decision.json")

@@ -48,11 +48,14 @@ def reward(tmp_path_factory):
     contexts = sample_contexts(240, 5)
     texts = [write_diary(sample_instructions(rng, 0.5, 0.15), c, rng) for c in contexts]
     rows = pl.DataFrame([
-        {"diary_id": f"d{n}", "group_id": c["context_id"], "text": t, "rating": true_rating(t, c), "n_raters": 1,
-         "split": "test" if n % 6 == 0 else "train", "copies": 1}
+        {"diary_id": f"d{n}", "group_id": c["context_id"], "context_id": c["context_id"], "text": t,
+         "rating": true_rating(t, c), "n_raters": 1, "split": "test" if n % 6 == 0 else "train", "copies": 1}
         for n, (t, c) in enumerate(zip(texts, contexts, strict=True))
     ])  # fmt: skip
     folder = tmp_path_factory.mktemp("reward")
     write(rows, folder / "oversampled", OVERSAMPLED)
-    run(Config(folds=3, repeats=1), oversampled=folder / "oversampled", reward=folder / "reward")
+    (folder / "work").mkdir()
+    config = Config(candidates=("constant", "ensemble"), folds=3, repeats=1, bootstrap=200)
+    run(config, oversampled=folder / "oversampled", reward=folder / "reward", reward_report=folder / "report.html",
+        work=folder / "work")  # fmt: skip
     return folder / "reward"

@@ -2,12 +2,18 @@
 
 from kfp import dsl
 
-from pipelines.images import CPU_IMAGE
+from pipelines.images import TRAIN_IMAGE
 
 
-@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
-def train_reward(oversampled: dsl.Input[dsl.Dataset], config: dict, reward: dsl.Output[dsl.Model]):
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def train_reward(
+    oversampled: dsl.Input[dsl.Dataset],
+    config: dict,
+    reward: dsl.Output[dsl.Model],
+    reward_report: dsl.Output[dsl.HTML],
+):
     """Compare reward models on the training rows, fit the champion and test it once."""
     from memozy.stages import execute
 
-    execute("train_reward", config, {"oversampled": oversampled.path}, {"reward": reward.path})
+    outputs = {"reward": reward.path, "reward_report": reward_report.path}
+    execute("train_reward", config, {"oversampled": oversampled.path}, outputs)

@@ -1,69 +1,133 @@
-"""Train the reward model: compare candidates on the training rows, fit the champion, test it once."""
+"""Train the reward model: compare candidates on the training rows, fit the champion, test it once, say what it is."""
 
 import json
-from dataclasses import asdict
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from components.train_reward.config import Config
-from memozy import records
 from memozy.records import InputError
-from memozy.stages import In, Out, Result
+from memozy.stages import In, Out, Progress, Result, Work, digest
 
 
-def run(config: Config, *, oversampled: In, reward: Out) -> Result:
-    """Read rated diaries; write a folder: `model.skops`, `card.json`, `predictions.parquet`.
+def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, work: Work) -> Result:
+    """Read rated diaries; write the folder `reward` (the model, `card.json`, `predictions.parquet`) and a page.
 
-    predictions.parquet holds, for training rows, what the champion said out of fold (first repeat) and,
-    for test rows, what the final model says; `train_cv` and `test` in the card are measured on it.
-    Raises InputError where there are too few groups to fold, or no test rows.
+    predictions.parquet holds, for training rows, what the champion said out of fold (first repeat) and, for test
+    rows, what the final model says. Killed, it goes on with the folds that were not finished.
+    Raises InputError where rows leak between groups or splits, or there are too few groups to fold or to test on.
     """
-    from components.train_reward import comparison
-    from components.train_reward.candidates import CANDIDATES, fit
-    from memozy.reward import RewardModel, clean
+    from components.train_reward import evidence, explain, leaks, learning, page, procedure
+    from memozy.reward import RewardModel
+    from memozy.reward.surface import SURFACE
 
-    frame = records.read(oversampled, records.OVERSAMPLED)
+    frame = leaks.read(oversampled)
     train, test = frame.filter(split="train"), frame.filter(split="test")
     n_groups = train["group_id"].n_unique()
-    if n_groups < config.folds:
+    least = max(config.folds, 4)  # what two folds of three groups leave to learn from cannot be folded again
+    if n_groups < least:
         raise InputError(f"has {n_groups} groups to train on", file=oversampled, field="group_id",
-                         remedy=f"{config.folds} folds need as many: rate more, or lower 'folds'")  # fmt: skip
-    if test.is_empty():
-        raise InputError("has no test rows", file=oversampled, field="split", remedy="Hold out some groups as 'test'")
+                         remedy=f"{config.folds} folds need {least}: rate more, or lower 'folds'")  # fmt: skip
+    if test["group_id"].n_unique() < 2:  # of one photo no interval can be told
+        raise InputError(f"has {test['group_id'].n_unique()} groups to test on", file=oversampled, field="split",
+                         remedy="Hold out two groups or more as 'test'")  # fmt: skip
 
-    rows = comparison.Rows(
-        [clean(t) for t in train["text"]], *(train[c].to_numpy() for c in ("rating", "copies", "group_id"))
-    )
-    said = comparison.out_of_fold(rows, config.folds, config.repeats, config.seed)
-    champion = comparison.choose(said, rows.ratings, rows.groups)
-    cv = comparison.measure(said[champion][0], rows.ratings, said["constant"][0])
-    members = CANDIDATES[champion]
-    final = fit(rows.texts, rows.ratings, rows.copies, members, config.seed, residual_sd=cv["mse"] ** 0.5)
+    rows, judge, graded = _rows(train, test, config, work)
+    cost = graded["cost_usd"] if graded else 0.0
+    plan = procedure.plan(config, rows.copies)
+    progress = Progress("train_reward", config.folds * config.repeats, "folds")
+    said = procedure.cross_validate(rows, plan, config, work, progress.advance)
+    candidates = {c.name: c for c in plan.candidates}
+    losses = {n: ((said.candidates[n].score - rows.ratings) ** 2).mean(axis=0) for n in candidates}
+    champion = procedure.choose(losses, rows.groups)
+    final = procedure.finish(rows, candidates[champion], plan, said, config, work / "final", judge)
     model_hash = final.save(reward)
+    model = RewardModel.load(reward)
 
-    scores, _ = RewardModel.load(reward).score(test["text"].to_list())
-    ratings = test["rating"].to_numpy()
-    held_out = comparison.measure(scores, ratings, 0 * ratings + final.mean)
-    predicted = pl.concat(
-        part.select("diary_id", "split", "rating").with_columns(predicted=pl.Series(values, dtype=pl.Float64))
-        for part, values in ((train, said[champion][0]), (test, scores))
-    )
-    predicted.write_parquet(reward / "predictions.parquet")
+    tested = model.predict(test["text"].to_list())
+    once = said.first(champion)
+    settings = {"n": config.bootstrap, "seed": config.seed}
+    mean_score = said.candidates[champion].score.mean(axis=0)
+    arms = {name: part["prompt_id"].to_list() for name, part in (("train", train), ("test", test))}
+    of_train = evidence.quality(said.candidates[champion], rows.ratings, arms["train"],
+                                said.candidates["constant"].score, rows.groups, config)  # fmt: skip
+    of_recipe = evidence.quality(said.candidates[procedure.SELECTED], rows.ratings, arms["train"],
+                                 said.candidates["constant"].score, rows.groups, config)  # fmt: skip
+    of_test = evidence.quality(tested, test["rating"].to_numpy(), arms["test"], model.mean,
+                               test["group_id"].to_numpy(), config)  # fmt: skip
+    texts, surface = rows.features.texts, rows.features.surface
     card = {
         "model_hash": model_hash,
+        "simulated": bool(train["simulated"].any()),
         "champion": champion,
-        "members": list(members),
-        "rule": comparison.RULE,
-        "candidates": comparison.table(said, rows.ratings),
-        "metrics": {"train_cv": cv, "test": held_out},
-        "data": {"train_groups": n_groups, "test_groups": test["group_id"].n_unique(),
-                 "copies": int(rows.copies.sum()), "folds": config.folds, "repeats": config.repeats},
-        "gate": asdict(final.gate),
-        "residual_sd": final.residual_sd,
+        "weights": final.weights,
+        "encoder": config.encoder,
+        "rule": procedure.RULE,
+        "candidates": evidence.leaderboard(said, rows, champion, config),
+        "metrics": {"train_cv": of_train, "recipe_cv": of_recipe, "test": of_test},
+        "data": {"digest": digest(oversampled), "train_rows": len(train), "test_rows": len(test),
+                 "train_groups": n_groups, "test_groups": test["group_id"].n_unique(),
+                 "folds": config.folds, "repeats": config.repeats,
+                 "levels": {"train": evidence.counts(rows.ratings), "train, with copies": evidence.counts(rows.ratings, rows.copies),
+                            "test": evidence.counts(test["rating"].to_numpy())}},
+        "copies": evidence.did_copies_help(said, rows, config),
+        "guards": evidence.guards(model, once),
+        "intervals": evidence.intervals(model, of_train, of_test),
+        "residual_sd": model.calibration.residual_sd,
+        "ceiling": explain.human_ceiling(rows.ratings, train["rating_variance"].to_numpy(), train["n_raters"].to_numpy(), **settings),
+        "residuals": explain.residuals_by_level(mean_score, rows.ratings),
+        "rubric": explain.rubric_view(surface, SURFACE, mean_score, rows.ratings, rows.groups, **settings),
+        "contributions": evidence.contributions(rows, plan, config, work),
+        "importance": evidence.importance(rows, candidates[champion], plan, config, final.weights, work),
+        "length_bias": explain.length_bias(test["text"].to_list(), lambda t: model.score(t)[0], test["rating"].to_numpy(),
+                                           tested.score, test["group_id"].to_numpy(), **settings),
+        "learning": learning.curve(rows, candidates[champion], plan, config, work / "curve"),
+        "judge": graded,
+        "cost_usd": cost,
     }  # fmt: skip
+    card = evidence.plain({**card, "weaknesses": evidence.weaknesses(card)})
     text = json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False)
     (reward / "card.json").write_text(text + "\n", encoding="utf-8")
+    predictions = pl.concat(
+        part.select("diary_id", "group_id", "split", "text", "rating").with_columns(
+            predicted=pl.Series(p.score, dtype=pl.Float64), median=p.median, low=p.low, high=p.high)
+        for part, p in ((train, once), (test, tested))
+    )  # fmt: skip
+    predictions.write_parquet(reward / "predictions.parquet")
+    worst = explain.worst(texts, mean_score, rows.ratings, train["diary_id"].to_list())
+    reward_report.write_text(page.render(card, predictions, worst), encoding="utf-8")
     metrics = {f"{part}_{name}": card["metrics"][of][name]
-               for part, of in (("cv", "train_cv"), ("test", "test")) for name in comparison.MEASURES}  # fmt: skip
-    constants = {"constant_cv_mse": cv["constant_mse"], "constant_test_mse": held_out["constant_mse"]}
-    return Result(metrics={**metrics, **constants, "n_train": len(train), "n_test": len(test)})
+               for part, of in (("cv", "train_cv"), ("recipe", "recipe_cv"), ("test", "test"))
+               for name in ("mse", "mae", "r2", "spearman", "kappa", "rho2_within", "coverage")}  # fmt: skip
+    constants = {"constant_cv_mse": of_train["constant_mse"], "constant_test_mse": of_test["constant_mse"]}
+    return Result(metrics={**metrics, **constants, "n_train": len(train), "n_test": len(test), "cost_usd": cost})
+
+
+def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config, work: Path):
+    """The training rows as the procedure takes them, the judge whose grades they carry and what the card says of it (or None)."""
+    from components.train_reward import examples, pairs_file
+    from components.train_reward.procedure import Rows
+    from memozy.reward.features import Features
+    from memozy.reward.judge import RUBRIC, Judge
+    from memozy.texts import clean
+
+    texts = [clean(t) for t in train["text"]]
+    ratings, copies, groups = (train[c].to_numpy() for c in ("rating", "copies", "group_id"))
+    judge, grades, graded = None, None, None
+    if "judge" in config.candidates:
+        shown = examples.choose(texts, ratings, groups, config.examples_per_level, config.seed)
+        judge, other = (Judge(config.llm, RUBRIC, some) for some in shown)
+        found = examples.grade_rows(judge, other, texts, groups, work / "judge.jsonl",
+                                    Progress("train_reward", len(texts), "grades"))  # fmt: skip
+        grades = found.values
+        graded = {"model": config.llm.model, "examples": len(judge.examples),
+                  "shortfall": examples.shortfall(judge.examples, config.examples_per_level),
+                  "ungraded": len(found.failures), "cost_usd": found.cost_usd, "sight": examples.SIGHT}  # fmt: skip
+    preferences = None
+    if config.pairs is not None:
+        pairs = pairs_file.read_pairs(config.pairs)
+        pairs = pairs.filter(~pl.col("group_id").is_in(test["group_id"].implode()))  # else the test would be known
+        chosen, rejected = (Features([clean(t) for t in pairs[c]], config.encoder) for c in ("chosen", "rejected"))
+        preferences = chosen, rejected, np.array(pairs["group_id"])
+    return Rows(Features(texts, config.encoder, grades), ratings, copies, groups, preferences), judge, graded

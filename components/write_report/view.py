@@ -186,6 +186,7 @@ def stored(e: Evidence) -> list[tuple[str, str, str]]:
     rows += [(f"Not registered: {name}", reason, "registered: skipped") for name, reason in skipped.items()]
     rows += [("Ratings data set (DVC)", e.version["version"], "version: version")]
     rows += [("Reward model, SHA-256", e.card["model_hash"], "reward/card: model_hash")]
+    rows += [("Reward model's own page", "reward_model.html in the run's folder", "reward_report")]
     rows += [
         (f"Evidence: {name}", digest, "decision: hashes") for name, digest in (e.decision.get("hashes") or {}).items()
     ]

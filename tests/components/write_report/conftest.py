@@ -28,7 +28,7 @@ def evidence() -> dict:
     levels = list(records.RATING_LEVELS)
     rated = [
         {
-            "diary_id": f"d{i:03}", "group_id": f"g{i // 4}", "text": rng.choice((GOOD, FAIR, POOR)) + f" ({i})",
+            "diary_id": f"d{i:03}", "group_id": f"g{i // 4}", "context_id": f"g{i // 4}", "text": rng.choice((GOOD, FAIR, POOR)) + f" ({i})",
             "rating": rng.choices(levels, (3, 6, 14, 30, 25))[0], "n_raters": 1,
             "split": "test" if i // 4 % 5 == 0 else "train",
         }

@@ -1,0 +1,186 @@
+"""What is told about a reward model: the card that a reviewer, the registry and the pages read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from components.train_reward import explain, metrics, procedure
+from components.train_reward.config import Config
+from components.train_reward.procedure import COPIES, COUNTED, Plan, Rows, Said
+from memozy.records import nearest_level
+from memozy.reward import RewardModel
+from memozy.reward.calibration import LEVELS
+from memozy.reward.features import View
+from memozy.reward.model import Prediction
+from memozy.reward.surface import CRITERIA, SURFACE
+
+SHUFFLES = 3
+BLOCK_NAMES = {"grams": "character n-grams", "embedding": "sentence embedding", "stems": "word stems", "morphemes": "morphemes", "korean": "grammar (Kiwi)", "grade": "LLM judge"}
+
+
+def quality(said: Prediction, ratings: np.ndarray, arms: Sequence, constant: np.ndarray | float, groups: np.ndarray,
+            config: Config) -> dict:  # fmt: skip
+    """Every measure of one candidate with its interval, and how often the stated interval held the rating.
+
+    said: fields (R, n) or (n,). -> {measure: number, …, "intervals": {measure: [low, high]}, "coverage", "n"}.
+    With one group only there is nothing to resample, and every interval is null.
+    """
+    several = len(np.unique(groups)) > 1
+    plain = metrics.measure(said.score, said.median, ratings, arms, constant)
+    inside = np.mean((said.low <= ratings) & (ratings <= said.high))
+    found = {**plain, "coverage": float(inside), "n": len(ratings)}
+    if not several:
+        return {**found, "intervals": {}, "gain": None}
+    settings = {"n": config.bootstrap, "seed": config.seed}
+    intervals = metrics.with_intervals(said.score, said.median, ratings, arms, constant, groups, **settings)
+    covered = metrics.mean_interval(np.atleast_2d((said.low <= ratings) & (ratings <= said.high)).mean(axis=0), groups, **settings)
+    shown = {name: [i.low, i.high] for name, i in intervals.items()} | {"coverage": [covered.low, covered.high]}
+    gain = metrics.paired((constant - ratings) ** 2, (said.score - ratings) ** 2, groups, **settings)
+    return {**found, "intervals": shown, "gain": list(gain)}
+
+
+def leaderboard(said: Said, rows: Rows, champion: str, config: Config) -> list[dict]:
+    """One row per candidate, best first: its measures, and how much worse than the champion it is, with an interval."""
+    constant, losses = said.candidates["constant"].score, {}
+    for name, p in said.candidates.items():
+        losses[name] = ((p.score - rows.ratings) ** 2).mean(axis=0)
+    table = []
+    for name, p in said.candidates.items():
+        found = metrics.measure(p.score, p.median, rows.ratings, None, constant)
+        behind = metrics.paired(losses[name], losses[champion], rows.groups, config.bootstrap, config.seed)
+        interval = metrics.mean_interval(losses[name], rows.groups, config.bootstrap, config.seed)
+        table.append({"name": name, **{m: found[m] for m in ("mse", "mae", "r2", "spearman", "kappa")},
+                      "interval": [interval.low, interval.high], "behind": list(behind), "champion": name == champion})  # fmt: skip
+    return sorted(table, key=lambda row: row["mse"])
+
+
+def did_copies_help(said: Said, rows: Rows, config: Config) -> dict | None:
+    """The squared error with copies less that without; None where every row counted once anyway."""
+    if COUNTED + COPIES not in said.candidates:
+        return None
+    with_copies, once = (((said.candidates[n].score - rows.ratings) ** 2) for n in (COUNTED + COPIES, COUNTED))
+    change = metrics.paired(with_copies, once, rows.groups, config.bootstrap, config.seed)
+    verdict = "hurt" if change.low > 0 else "helped" if change.high < 0 else "made no difference that these rows can show"
+    return {"candidate": COUNTED, "rows_counted": int(rows.copies.sum()), "change": list(change), "verdict": verdict}
+
+
+def guards(model: RewardModel, said: Prediction) -> dict:
+    """The gate's limits and how many real training texts it shuts out, or caps, when it was made without them."""
+    gate = model.gate
+    return {"shortest": gate.shortest, "limits": gate.limits, "familiar": gate.familiar, "cap": model.calibration.cap,
+            "shut": float(said.shut.mean()), "unfamiliar": float(said.unfamiliar.mean())}  # fmt: skip
+
+
+def intervals(model: RewardModel, train: dict, test: dict) -> dict:
+    """What the model states about its intervals and how often they held the rating."""
+    return {"stated": model.calibration.coverage, "reach": model.calibration.reach,
+            "out_of_fold": train["coverage"], "out_of_fold_interval": train["intervals"].get("coverage"),
+            "test": test["coverage"]}  # fmt: skip
+
+
+def counts(ratings: np.ndarray, copies: np.ndarray | None = None) -> list[int]:
+    """Rows per rating level, lowest first; a mean rating counts for the level nearest."""
+    nearest = np.array([nearest_level(r) for r in ratings])
+    times = np.ones(len(ratings)) if copies is None else copies
+    return [int(times[nearest == level].sum()) for level in LEVELS]
+
+
+def contributions(rows: Rows, the_plan: Plan, config: Config, work) -> dict:
+    """What the linear candidate made of the named columns: rating units per standard deviation, strongest first."""
+    name = "ngrams" if "ngrams" in the_plan.members else None
+    if name is None:
+        return {}
+    needed = {name: the_plan.members[name]}
+    view = procedure.read(rows, needed).view(rows.features)
+    member = procedure.fit_members(rows, view, needed, config, work)[name]
+    coefficients = np.ravel(member.regressor.coef_)[: len(SURFACE)] * member.reads["surface"]
+    return {"candidate": name, "columns": explain.linear_contributions(coefficients, SURFACE, 8)}
+
+
+def importance(rows: Rows, champion, the_plan: Plan, config: Config, weights: Mapping[str, float], work) -> list[dict]:
+    """By how much the champion's squared error rises when one part of what it reads is shuffled among rows.
+
+    Parts: the surface's columns by criterion of the rubric, and every other block. By models that never saw the row.
+    """
+    needed = {m: the_plan.members[m] for m in champion.members}
+    blocks = {b for file, _ in needed.values() for b in file.READS}
+    if not blocks:
+        return []
+    fitted = []
+    for _, k, train, held in procedure.folds(rows.groups, config.folds, 1, config.seed):
+        part = rows.take(train)
+        reading = procedure.read(part, needed)
+        view = reading.view(part.features)
+        members = procedure.fit_members(part, view, needed, config, work / f"explained-{k}")
+        fitted.append((held, members, reading.view(rows.features)))
+
+    parts: dict[str, np.ndarray] = {}
+    if "surface" in blocks:
+        parts = {f"rubric: {name}": np.arange(len(rows.ratings)) for name in CRITERIA}
+    parts |= {BLOCK_NAMES[b]: np.arange(len(rows.ratings)) for b in sorted(blocks - {"surface"})}
+
+    def predict(order: Mapping[str, np.ndarray]) -> np.ndarray:
+        scores = np.zeros(len(rows.ratings))
+        for held, members, view in fitted:
+            mixed = _Shuffled(view, order, held)
+            scores[held] = sum(weights[name] * member.predict(mixed) for name, member in members.items())
+        return scores
+
+    found = explain.permutation_importance(predict, parts, rows.ratings, rows.groups, SHUFFLES, config.bootstrap, config.seed)
+    return [{"part": name, "rise": list(interval)} for name, interval in found]
+
+
+class _Shuffled(View):
+    """Some rows of a view in which parts are taken from other rows: part -> (n,) row to take it from."""
+
+    def __init__(self, view: View, order: Mapping[str, np.ndarray], held: np.ndarray) -> None:
+        super().__init__(view.reading, view.features.take(held))
+        self._whole, self._order, self._held = view, order, held
+
+    def _make(self, name: str):
+        block = self._whole.block(name)
+        if name != "surface":
+            return block[self._order[BLOCK_NAMES[name]][self._held]]
+        mixed = block[self._held].copy()
+        for criterion, columns in CRITERIA.items():
+            which = [SURFACE.index(c) for c in columns]
+            mixed[:, which] = block[self._order[f"rubric: {criterion}"][self._held]][:, which]
+        return mixed
+
+
+def weaknesses(card: Mapping) -> list[str]:
+    """What a reviewer should know before trusting the model, each with its figure; computed, never written by hand."""
+    found = []
+    test, cv = card["metrics"]["test"], card["metrics"]["train_cv"]
+    if test["gain"] and test["gain"][1] <= 0:
+        found.append(f"On the {test['n']} test diaries it is not shown to beat a constant (gain {test['gain'][0]:.3f}).")
+    if not 0.75 <= cv["calibration_slope"] <= 1.33:
+        found.append(f"Its scores are {'too bold' if cv['calibration_slope'] < 1 else 'too timid'}: ratings change "
+                     f"{cv['calibration_slope']:.2f} for a change of 1 in score.")  # fmt: skip
+    ends = {row["level"]: row for row in card["residuals"]}
+    middle = np.average([r["mean_score"] for r in ends.values()], weights=[r["n"] for r in ends.values()])
+    for level, wrong in ((-1.0, 1), (1.0, -1)):
+        if level in ends and wrong * (ends[level]["mean_score"] - middle) >= 0:
+            found.append(f"It does not tell the {ends[level]['n']} diaries rated {level:g} from the others: they score "
+                         f"{ends[level]['mean_score']:.2f} on average, all diaries {middle:.2f}.")  # fmt: skip
+    if any(p["change"][1] > 0 for p in card["length_bias"]["padding"].values()):
+        found.append(card["length_bias"]["verdict"])
+    low = (card["intervals"]["out_of_fold_interval"] or [0, 1])[1]
+    if low < card["intervals"]["stated"]:
+        found.append(f"Its {card['intervals']['stated']:.0%} intervals held {card['intervals']['out_of_fold']:.1%} of the ratings.")
+    return found
+
+
+def plain(value):
+    """Numbers, texts, lists and dicts only, as JSON takes them; what is not finite becomes null."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(v) for v in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value

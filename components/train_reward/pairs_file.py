@@ -1,0 +1,147 @@
+"""What people prefer to what, read from a file, and which of it may be learned from: one record per chosen/rejected pair.
+
+A line is one person's judgement, in one of two forms:
+
+    {"chosen": "…", "rejected": "…"}
+    {"ranked": ["best", "…", ["two that", "tie"], "worst"]}      2 to 9 outputs of one context
+
+With it may stand "group_id" and "context_id": judgements of one group never stand on both sides of a split; without a
+group the context is one, without both lines of one prompt are, and a line without a prompt is one of its own. "prompt":
+what the outputs answer. "rater_id": who judged.
+
+People disagree, so both a > b and b > a may stand in a group and count (Bradley-Terry makes odds of them), and a
+judgement given by two raters counts twice. The same rater's same judgement counts once; without "rater_id" every line is
+taken for another person's. A list of k outputs gives k(k-1)/2 pairs less those that tie (Ouyang et al. 2022, §3.5).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from components.train_reward.leaks import COPY
+from memozy.records import PAIRS, InputError, check
+from memozy.texts import clean, connected, near_pairs, normalise
+
+LONGEST = 9
+KEYS = ("group_id", "context_id", "prompt", "rater_id")
+
+
+def read_pairs(path: str | Path) -> pl.DataFrame:
+    """The PAIRS of a JSON-lines file, texts cleaned, in the file's order.
+
+    Raises InputError, with the line, for what is not text, a list of fewer than 2 or more than 9 outputs or with one
+    twice, a list whose outputs all tie, and chosen and rejected that are the same.
+    """
+    path = Path(path)
+    rows, seen = [], set()
+    for number, line in _lines(path):
+        prompt, rater = line.get("prompt"), line.get("rater_id")
+        group = line.get("group_id") or line.get("context_id") or _group_of(prompt, number)
+        for place, (chosen, rejected) in enumerate(_preferences(line, path, number), start=1):
+            judgement = (group, rater, chosen, rejected)
+            if rater is not None and judgement in seen:
+                continue
+            seen.add(judgement)
+            rows.append({"pair_id": f"{number}.{place}", "group_id": group, "context_id": line.get("context_id"),
+                         "prompt": prompt, "chosen": chosen, "rejected": rejected})  # fmt: skip
+    if not rows:
+        raise InputError("holds no rows", file=path, remedy="It should hold pairs or ranked lists, one JSON object a line")
+    return check(pl.DataFrame(rows, schema=PAIRS.dtypes), PAIRS, path)
+
+
+def place_pairs(pairs: pl.DataFrame, train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
+    """The PAIRS that may be learned from; `group_id` is now the group of the training rows that a pair is linked to.
+
+    Linked are rows (of RATED) and pairs that share the id of a group or a context, or a text (after `normalise`, or with
+    a cosine of COPY or more), however indirectly. What is linked to a test row is left out, and so is what is linked to
+    training rows of several groups, for no fold could hold it out with both. What no row is linked to keeps its group.
+    """
+    ids, text = {"id": "group_id", "other_id": "context_id"}, {"text": "text", "other_text": "text"}
+    both = pl.concat([
+        train.select(**ids, **text, home="group_id", tested=pl.lit(False)),
+        test.select(**ids, **text, home=pl.lit(None, pl.String), tested=pl.lit(True)),
+        pairs.select(id="group_id", other_id=pl.coalesce("context_id", "group_id"), text="chosen", other_text="rejected",
+                     home=pl.lit(None, pl.String), tested=pl.lit(False)),
+    ]).with_row_index("owner")  # fmt: skip
+    ends = pl.concat([both.select("owner", "id", "text"), both.select("owner", id="other_id", text="other_text")])
+    keys = [normalise(text) for text in ends["text"]]
+    parts = connected([ends["owner"].to_list(), ends["id"].to_list(), keys], near_pairs(keys, COPY))[: len(both)]
+    homes = pl.col("home").drop_nulls()
+    linked = both.with_columns(part=parts).select(
+        home=homes.first().over("part"), free=(homes.n_unique() < 2).over("part") & ~pl.col("tested").any().over("part")
+    ).tail(len(pairs))  # fmt: skip
+    return pairs.with_columns(group_id=linked["home"].fill_null(pairs["group_id"])).filter(linked["free"])
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and object of each line; what stands under KEYS is text."""
+    if not path.is_file():
+        raise InputError("no such file", file=path, remedy="It should hold pairs or ranked lists, one JSON object a line")
+    # not splitlines(): JSON leaves U+2028 and its like as they are inside a text
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"is not JSON ({error.msg})", file=path, row=number, value=line,
+                             remedy="Give one JSON object a line") from None  # fmt: skip
+        if not isinstance(row, dict):
+            raise InputError("is not an object", file=path, row=number, value=row, remedy="Write {…}")
+        for key in KEYS:
+            if row.get(key) is not None:
+                row[key] = _text(row[key], path, number, key)
+        yield number, row
+
+
+def _preferences(line: dict[str, Any], path: Path, row: int) -> list[tuple[str, str]]:
+    """The (chosen, rejected) of one line."""
+    given = [key for key in ("chosen", "rejected", "ranked") if key in line]
+    if given == ["chosen", "rejected"]:
+        chosen, rejected = (_text(line[key], path, row, key) for key in given)
+        if chosen == rejected:
+            raise InputError("is the same as 'chosen'", file=path, row=row, field="rejected", value=rejected,
+                             remedy="Leave out what nobody preferred")  # fmt: skip
+        return [(chosen, rejected)]
+    if given != ["ranked"]:
+        raise InputError(f"has {' and '.join(given) or 'neither form'}", file=path, row=row,
+                         remedy="Give 'chosen' and 'rejected', or 'ranked' alone")  # fmt: skip
+    return _ranked(line["ranked"], path, row)
+
+
+def _ranked(ranked: object, path: Path, row: int) -> list[tuple[str, str]]:
+    def refuse(problem: str, value: object, remedy: str) -> InputError:
+        return InputError(problem, file=path, row=row, field="ranked", value=value, remedy=remedy)
+
+    if not isinstance(ranked, list):
+        raise refuse("is not a list", ranked, "Give the outputs, best first")
+    tiers = [[_text(text, path, row, "ranked") for text in (t if isinstance(t, list) else [t])] for t in ranked]
+    texts = [text for tier in tiers for text in tier]
+    if not 2 <= len(texts) <= LONGEST:
+        raise refuse(f"has {len(texts)} outputs", ranked, f"Rank 2 to {LONGEST} outputs of one context")
+    twice = next((text for text in texts if texts.count(text) > 1), None)
+    if twice is not None:
+        raise refuse("has an output twice", twice, "Rank each output once")
+    pairs = [(a, b) for better, worse in combinations(tiers, 2) for a in better for b in worse]
+    if not pairs:
+        raise refuse("says nothing: all outputs tie", ranked, "Leave the line out")
+    return pairs
+
+
+def _text(value: object, path: Path, row: int, field: str) -> str:
+    if not isinstance(value, str):
+        raise InputError("is not text", file=path, row=row, field=field, value="null" if value is None else value,
+                         remedy="Give text in quotes")  # fmt: skip
+    return clean(value)
+
+
+def _group_of(prompt: str | None, row: int) -> str:
+    """A group for a line that names none."""
+    return f"prompt {hashlib.sha256(prompt.encode()).hexdigest()[:16]}" if prompt else f"line {row}"
