@@ -1,9 +1,9 @@
 from kfp import dsl
 
-from pipelines.images import CPU_IMAGE
+from pipelines.images import TRAIN_IMAGE
 
 
-@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
 def register_models(
     reward: dsl.Input[dsl.Model],
     policy: dsl.Input[dsl.Model],

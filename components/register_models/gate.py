@@ -20,8 +20,16 @@ def prompt_refusal(decision: Mapping[str, Any]) -> str | None:
 
 def describe_reward(card: Mapping[str, Any], version: Mapping[str, Any]) -> str:
     test = card["metrics"]["test"]
+    ranks = "" if test.get("spearman") is None else f"; Spearman {test['spearman']:.2f}"
     return (f"Reward model '{card['champion']}'. On {test['n']} held-out diaries its MSE is {test['mse']:.3f}, "
-            f"a constant's {test['constant_mse']:.3f}. {_data(version)}")  # fmt: skip
+            f"a constant's {test['constant_mse']:.3f}{ranks}. {_data(version)}")  # fmt: skip
+
+
+def reward_tags(card: Mapping[str, Any]) -> dict[str, str]:
+    """What a reward model can be searched by in the registry."""
+    test = card["metrics"]["test"]
+    return {"champion": card["champion"],
+            **{f"test_{name}": f"{test[name]:.4f}" for name in ("mse", "spearman") if test.get(name) is not None}}  # fmt: skip
 
 
 def describe_policy(card: Mapping[str, Any], version: Mapping[str, Any]) -> str:
