@@ -15,7 +15,7 @@ from components.evaluate_prompts.samplers import UCB1
 from components.evaluate_prompts.sheet import read_sheet
 from memozy.llm import ChatModel, open_llm
 from memozy.records import ARMS, PULLS, SIMULATED, InputError, fill, read, read_contexts
-from memozy.reward import RewardModel
+from memozy.reward import RewardModel, ScoreCache
 from memozy.stages import Progress, digest
 
 
@@ -30,7 +30,7 @@ class Evaluation:
         found = read_contexts(config.contexts, config.n_contexts).to_dicts()
         self.contexts = random.Random(config.seed).sample(found, len(found))  # arms are rated on a prefix of this order
         self.context_ids = [c["context_id"] for c in self.contexts]
-        self.reward = RewardModel.load(reward)
+        self.reward = RewardModel.load(reward, ScoreCache(journal.with_name("scores.sqlite")))
         self.llm: ChatModel | None = None
         self.plan = Plan(n_looks=config.looks, n_max=min(config.n_contexts, config.looks * config.ratings_per_look // 2),
                          delta=1 - config.confidence, epsilon=config.epsilon)  # fmt: skip

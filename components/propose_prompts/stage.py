@@ -11,7 +11,7 @@ from components.propose_prompts.config import Config
 from memozy.llm import complete_all, open_llm
 from memozy.modeling import sample_policy
 from memozy.records import ARMS, InputError, check_template, fill, read_contexts, read_jsonl, write
-from memozy.reward import RewardModel
+from memozy.reward import RewardModel, ScoreCache
 from memozy.stages import In, Out, Progress, Result, Work
 
 
@@ -36,7 +36,7 @@ def run(config: Config, *, sft: In, policy: In, reward: In, arms: Out, work: Wor
     prompts = [fill(t, c) for t in templates for c in shared]
     written = complete_all(open_llm(config.llm), prompts, config.seed, work / "diaries.jsonl",
                            Progress("propose_prompts", len(prompts), "diaries"))  # fmt: skip
-    each, _ = RewardModel.load(reward).score([w.text for w in written])
+    each, _ = RewardModel.load(reward, ScoreCache(work / "scores.sqlite")).score([w.text for w in written])
     scores = each.reshape(len(templates), len(shared)).mean(axis=1)
 
     n = len(by_sft)

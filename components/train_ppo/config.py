@@ -17,6 +17,7 @@ class Config(BaseModel):
     updates: int = Field(16, ge=1)
     rollouts: int = Field(128, ge=2)  # prompts written per update
     contexts_per_prompt: int = Field(2, ge=1)  # the same contexts for all prompts of an update
+    pessimism: float = Field(0.0, ge=0)  # uncertainties of the reward model taken from every diary's score
     max_new_tokens: int = Field(96, ge=1)
     temperature: float = Field(1.0, gt=0)  # of the rollout and of every log-prob
     epochs: int = Field(3, ge=1)

@@ -13,15 +13,16 @@ from memozy.reward import RewardModel
 class PromptDiary:
     """Environment `prompt/diary`: responses are prompt templates, scored by the reward model over shared contexts."""
 
-    def __init__(
-        self, llm: ChatModel, reward: RewardModel, contexts: Sequence[dict], per_prompt: int, seed: int
-    ) -> None:
-        self.llm, self.reward, self.contexts = llm, reward, list(contexts)
+    def __init__(self, llm: ChatModel, reward: RewardModel, contexts: Sequence[dict], per_prompt: int, seed: int,
+                 pessimism: float = 0.0) -> None:  # fmt: skip
+        self.llm, self.reward, self.contexts, self.pessimism = llm, reward, list(contexts), pessimism
         self.per_prompt, self.seed = per_prompt, seed
         self.cost_usd = 0.0  # of all diaries written so far, US dollars
 
     def score(self, templates: Sequence[str], update: int) -> np.ndarray:
         """Mean diary score of each template, [B] in [-1, 1]; a template with a fault scores -1 unread.
+
+        From each diary's score `pessimism` times its uncertainty is taken, down to -1 (Coste et al. 2023, §3).
 
         All templates of an update write the same `per_prompt` contexts, drawn by (seed, update), so
         that their scores differ by the prompt and not by the day.
@@ -33,6 +34,7 @@ class PromptDiary:
             prompts = [fill(templates[i], c) for i in usable for c in contexts]
             diaries = self.llm.complete(prompts, seed=self.seed + update)
             self.cost_usd += sum(d.cost_usd for d in diaries)
-            each, _ = self.reward.score([d.text for d in diaries])
+            means, uncertainty = self.reward.score([d.text for d in diaries])
+            each = np.maximum(means - self.pessimism * uncertainty, -1.0)
             scores[usable] = each.reshape(len(usable), self.per_prompt).mean(axis=1)
         return scores

@@ -12,7 +12,7 @@ from components.train_ppo.ppo import PPO
 from memozy.llm import open_llm
 from memozy.modeling import LanguageModel, save_tensors
 from memozy.records import QUERIES, InputError, read_contexts, read_jsonl, write_jsonl
-from memozy.reward import RewardModel
+from memozy.reward import RewardModel, ScoreCache
 from memozy.stages import In, Out, Progress, Result, Work
 
 
@@ -26,8 +26,9 @@ def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, sample
     """
     queries = read_jsonl(sft / "queries.jsonl", QUERIES)["query"].to_list()
     contexts = read_contexts(config.contexts, config.n_contexts).to_dicts()
+    judge = RewardModel.load(reward, ScoreCache(work / "scores.sqlite"))
     environment = PromptDiary(
-        open_llm(config.llm), RewardModel.load(reward), contexts, config.contexts_per_prompt, config.seed
+        open_llm(config.llm), judge, contexts, config.contexts_per_prompt, config.seed, config.pessimism
     )
     ppo = PPO(
         Policy(LanguageModel.load(sft / "model"), config.lora_rank, config.seed), queries, environment.score, config

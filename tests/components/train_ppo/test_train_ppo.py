@@ -84,3 +84,22 @@ def test_a_template_with_a_fault_scores_minus_one_unread(data, reward):
     scores = environment.score([good, "장소를 잊은 프롬프트.", good], update=0)
     assert scores[1] == -1 and scores[0] > -1
     assert scores.shape == (3,)
+
+
+def test_pessimism_takes_the_uncertainty_from_every_diary(data, reward):
+    """The same diaries, scored with and without: the difference is the mean uncertainty of each prompt's two diaries."""
+    llm = open_llm(LLMConfig(model=str(data / "models/writer")))
+    model, contexts = RewardModel.load(reward), read_contexts(data / "contexts.jsonl", 20).to_dicts()
+    good = "일기를 써 줘. 장소는 {place}, 함께한 사람은 {people}, 기분은 {mood}, 사진은 {photo}. 다섯 문장으로 써 줘."
+    seen = []
+
+    class Heard:
+        def score(self, texts):
+            seen.append(model.score(texts))
+            return seen[-1]
+
+    plain, careful = (PromptDiary(llm, Heard(), contexts, 2, 0, p).score([good], update=0)[0] for p in (0.0, 0.5))
+    (scores, uncertainty), again = seen
+    assert scores.tolist() == again[0].tolist() and uncertainty.max() > 0
+    assert careful == pytest.approx(sum(max(s - 0.5 * u, -1) for s, u in zip(scores, uncertainty, strict=True)) / 2)
+    assert careful < plain
