@@ -209,7 +209,8 @@ def main() -> None:
     parser.add_argument("--lora", metavar="BASE", help="a folder or hub name")
     base = parser.parse_args().lora
     if not DATA.is_file():
-        sys.exit(f"{DATA} is not here: set MEMOZY_SHARED_DATA to the folder that holds it")
+        print(f"skipped: {DATA} is not here; MEMOZY_SHARED_DATA names the folder that holds it")
+        sys.exit()
     chosen, rejected, rows = load(DATA)
     answers = Answers(chosen, rejected)
     for reason, n in rows.items():

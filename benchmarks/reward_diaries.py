@@ -46,7 +46,8 @@ def statistics(text: str) -> list[float]:
 
 def load(path: Path) -> Rows:
     if not path.is_file():
-        sys.exit(f"{path} is not here: set MEMOZY_SHARED_DATA to the folder that holds it")
+        print(f"skipped: {path} is not here; MEMOZY_SHARED_DATA names the folder that holds it")
+        sys.exit()
     found = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     return Rows(
         Features([clean(r["text"]) for r in found], Config().encoder),

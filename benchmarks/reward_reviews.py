@@ -32,7 +32,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="of the cross-validation")
     config = Config(candidates=CANDIDATES, repeats=parser.parse_args().repeats)
     if not DATA.is_file():
-        sys.exit(f"{DATA} is not here: set MEMOZY_SHARED_DATA to the folder that holds it")
+        print(f"skipped: {DATA} is not here; MEMOZY_SHARED_DATA names the folder that holds it")
+        sys.exit()
     found = [json.loads(line) for line in DATA.read_text(encoding="utf-8").split("\n") if line.strip()]
     found = [r for r in found if clean(r["text"])]
     ratings = (np.array([r["rating"] for r in found], float) - 5.5) / 4.5

@@ -61,7 +61,8 @@ def log(client, run_id: str, name: str, folder: Path, model: RewardModel, card: 
 
     Of the folder only HELD is logged, and the manifest covers all that is logged.
     What was logged is fetched again and must say of the example, and of the held-out texts that the folder holds,
-    exactly what `model` says; with an LLM judge only of the example, and what hangs on no grade (UNGRADED). Raises RuntimeError where it does not; MLflow then knows the logged model as FAILED.
+    exactly what `model` says; with an LLM judge only of the example, and what hangs on no grade (UNGRADED).
+    Raises RuntimeError where it does not; MLflow then knows the logged model as FAILED.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow

@@ -24,21 +24,17 @@ def quality(said: Prediction, ratings: np.ndarray, arms: Sequence, constant: np.
             config: Config) -> dict:  # fmt: skip
     """Every measure of one candidate with its interval, and how often the stated interval held the rating.
 
-    said: fields (R, n) or (n,). -> {measure: number, …, "intervals": {measure: [low, high]}, "coverage", "n"}.
-    With one group only there is nothing to resample, and every interval is null.
+    said: fields (R, n) or (n,). -> {measure: number, …, "coverage", "n", "intervals": {name: [low, high]}, "gain"}: by
+    how much the squared error lies below the constant's, with its interval.
     """
-    several = len(np.unique(groups)) > 1
     plain = metrics.measure(said.score, said.median, ratings, arms, constant)
-    inside = np.mean((said.low <= ratings) & (ratings <= said.high))
-    found = {**plain, "coverage": float(inside), "n": len(ratings)}
-    if not several:
-        return {**found, "intervals": {}, "gain": None}
     settings = {"n": config.bootstrap, "seed": config.seed}
     intervals = metrics.with_intervals(said.score, said.median, ratings, arms, constant, groups, **settings)
-    covered = metrics.mean_interval(np.atleast_2d((said.low <= ratings) & (ratings <= said.high)).mean(axis=0), groups, **settings)
-    shown = {name: [i.low, i.high] for name, i in intervals.items()} | {"coverage": [covered.low, covered.high]}
+    inside = np.atleast_2d((said.low <= ratings) & (ratings <= said.high)).mean(axis=0)
+    intervals["coverage"] = metrics.mean_interval(inside, groups, **settings)
     gain = metrics.paired((constant - ratings) ** 2, (said.score - ratings) ** 2, groups, **settings)
-    return {**found, "intervals": shown, "gain": list(gain)}
+    return {**plain, "coverage": intervals["coverage"].value, "n": len(ratings),
+            "intervals": {name: [i.low, i.high] for name, i in intervals.items()}, "gain": list(gain)}  # fmt: skip
 
 
 def leaderboard(said: Said, rows: Rows, champion: str, config: Config) -> list[dict]:
@@ -93,8 +89,9 @@ def contributions(rows: Rows, the_plan: Plan, config: Config, work) -> dict:
     if name is None:
         return {}
     needed = {name: the_plan.members[name]}
-    view = procedure.read(rows, needed).view(rows.features)
-    member = procedure.fit_members(rows, view, needed, config, work)[name]
+    with procedure.one_thread(needed):
+        view = procedure.read(rows, needed).view(rows.features)
+        member = procedure.fit_members(rows, view, needed, config, work)[name]
     coefficients = np.ravel(member.regressor.coef_)[: len(SURFACE)] * member.reads["surface"]
     return {"candidate": name, "columns": explain.linear_contributions(coefficients, SURFACE, 8)}
 
@@ -113,7 +110,8 @@ def importance(rows: Rows, champion, the_plan: Plan, config: Config, weights: Ma
         part = rows.take(train)
         reading = procedure.read(part, needed)
         view = reading.view(part.features)
-        members = procedure.fit_members(part, view, needed, config, work / f"explained-{k}")
+        with procedure.one_thread(needed):
+            members = procedure.fit_members(part, view, needed, config, work / f"explained-{k}")
         fitted.append((held, members, reading.view(rows.features)))
 
     parts: dict[str, np.ndarray] = {}

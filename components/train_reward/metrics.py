@@ -99,11 +99,6 @@ def paired(loss_a, loss_b, groups, n=2000, seed=0) -> Interval:
     return mean_interval(np.subtract(*each), groups, n, seed)
 
 
-def coverage(low, high, ratings, groups, n=2000, seed=0) -> Interval:
-    """The share of ratings in [low, high], (rows,) each, with its group-bootstrap interval."""
-    return mean_interval((np.asarray(low) <= ratings) & (ratings <= np.asarray(high)), groups, n, seed)
-
-
 def clustered_se(values, groups) -> float:
     """Standard error of the mean of `values` (rows,) when rows of one of the (two or more) groups are not independent.
 

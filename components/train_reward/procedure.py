@@ -129,8 +129,8 @@ def fit_members(rows: Rows, view: View, members: Members, config: Config, work: 
     """Every member fitted on `rows`, which `view` reads: name -> Member or SequenceMember."""
     preferences = None
     if rows.preferences is not None:
-        chosen, rejected, groups = rows.preferences
-        preferences = Preferences(view.reading.view(chosen), view.reading.view(rejected), groups)
+        chosen, rejected, _ = rows.preferences
+        preferences = Preferences(view.reading.view(chosen), view.reading.view(rejected))
     once = np.ones(len(rows.ratings))
     return {
         name: file.fit(Training(view, rows.ratings, rows.copies if counted else once, rows.groups, preferences, config,
@@ -272,7 +272,9 @@ def finish(rows: Rows, candidate: Candidate, the_plan: Plan, said: Said, config:
     weights = np.mean(once, axis=0) if once else np.zeros(0)
     ratings = np.tile(rows.ratings, config.repeats)
     scores = np.tensordot(weights, out_of_fold, 1).ravel() if once else np.full(len(ratings), rows.ratings.mean())
+    asks = any("grade" in member.reads for member in members.values())
     return RewardModel(
         reading, members, dict(zip(candidate.members, weights.tolist(), strict=True)), gate,
-        Calibration.fit(scores, ratings, config.coverage, config.repeats), float(rows.ratings.mean()), config.encoder, judge,
+        Calibration.fit(scores, ratings, config.coverage, config.repeats), float(rows.ratings.mean()), config.encoder,
+        judge if asks else None,
     )  # fmt: skip

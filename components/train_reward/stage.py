@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from components.train_reward.config import Config
@@ -33,7 +32,7 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
         raise InputError(f"has {test['group_id'].n_unique()} groups to test on", file=oversampled, field="split",
                          remedy="Hold out two groups or more as 'test'")  # fmt: skip
 
-    rows, judge, graded = _rows(train, test, config, work)
+    rows, judge, graded, pairs = _rows(train, test, config, work)
     cost = graded["cost_usd"] if graded else 0.0
     plan = procedure.plan(config, rows.copies)
     progress = Progress("train_reward", config.folds * config.repeats, "folds")
@@ -72,6 +71,7 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
                  "levels": {"train": evidence.counts(rows.ratings), "train, with copies": evidence.counts(rows.ratings, rows.copies),
                             "test": evidence.counts(test["rating"].to_numpy())}},
         "copies": evidence.did_copies_help(said, rows, config),
+        "pairs": pairs,
         "guards": evidence.guards(model, once),
         "intervals": evidence.intervals(model, of_train, of_test),
         "residual_sd": model.calibration.residual_sd,
@@ -105,7 +105,7 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
 
 
 def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config, work: Path):
-    """The training rows as the procedure takes them, the judge whose grades they carry and what the card says of it (or None)."""
+    """The training rows as the procedure takes them, the judge whose grades they carry, and what the card says of judge and pairs."""
     from components.train_reward import examples, pairs_file
     from components.train_reward.procedure import Rows
     from memozy.reward.features import Features
@@ -124,10 +124,12 @@ def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config, work: Path):
         graded = {"model": config.llm.model, "examples": len(judge.examples),
                   "shortfall": examples.shortfall(judge.examples, config.examples_per_level),
                   "ungraded": len(found.failures), "cost_usd": found.cost_usd, "sight": examples.SIGHT}  # fmt: skip
-    preferences = None
+    preferences, counted = None, None
     if config.pairs is not None:
-        pairs = pairs_file.read_pairs(config.pairs)
-        pairs = pairs.filter(~pl.col("group_id").is_in(test["group_id"].implode()))  # else the test would be known
-        chosen, rejected = (Features([clean(t) for t in pairs[c]], config.encoder) for c in ("chosen", "rejected"))
-        preferences = chosen, rejected, np.array(pairs["group_id"])
-    return Rows(Features(texts, config.encoder, grades), ratings, copies, groups, preferences), judge, graded
+        given = pairs_file.read_pairs(config.pairs)
+        pairs = pairs_file.place_pairs(given, train, test)
+        counted = {"used": len(pairs), "dropped": len(given) - len(pairs)}
+        if len(pairs):
+            chosen, rejected = (Features(pairs[side].to_list(), config.encoder) for side in ("chosen", "rejected"))
+            preferences = chosen, rejected, pairs["group_id"].to_numpy()
+    return Rows(Features(texts, config.encoder, grades), ratings, copies, groups, preferences), judge, graded, counted

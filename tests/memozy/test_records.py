@@ -88,7 +88,7 @@ def test_rated_rows_say_their_photo_and_may_leave_out_prompt_and_variance():
 
 def test_a_pair_may_lack_what_was_asked_but_neither_answer():
     pair = {"pair_id": "1", "group_id": "g", "prompt": None, "chosen": "좋은 글", "rejected": "나쁜 글"}
-    assert check(pl.DataFrame([pair]), PAIRS, "f").rows(named=True) == [pair]
+    assert check(pl.DataFrame([pair]), PAIRS, "f").rows(named=True) == [pair | {"context_id": None}]
     with pytest.raises(InputError, match="row 1, field 'rejected', value 'null': is empty"):
         check(pl.DataFrame([pair | {"rejected": None}]), PAIRS, "f")
 

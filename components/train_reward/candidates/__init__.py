@@ -45,11 +45,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Preferences:
-    """m pairs of texts: `chosen` was preferred to `rejected`, written for the same thing, `groups` (m,)."""
+    """m pairs of texts: `chosen` was preferred to `rejected`."""
 
     chosen: View
     rejected: View
-    groups: np.ndarray
 
 
 def load(names: Sequence[str]) -> dict[str, ModuleType]:

@@ -117,7 +117,7 @@ def endpoint(monkeypatch):
     server.server_close()
 
 
-def test_each_row_is_graded_once_by_a_judge_that_saw_nothing_of_its_group(endpoint, tmp_path):
+def test_each_row_is_graded_once_by_a_judge_that_saw_nothing_of_its_group(endpoint, tmp_path, capsys):
     groups = [f"g{n % 12}" for n in range(60)]
     texts = [f"{g} {n}" for n, g in enumerate(groups)]
     texts[17], texts[40] = "g5 broken", "g4 broken"
@@ -126,6 +126,7 @@ def test_each_row_is_graded_once_by_a_judge_that_saw_nothing_of_its_group(endpoi
     assert len(groups_of(a.examples)) == 5
 
     said = grade_rows(a, b, texts, groups, tmp_path / "judge.jsonl")
+    assert f"m grades 60 texts for at most ${a.cost_bound(texts):.2f}\n" in capsys.readouterr().out
     assert np.flatnonzero(np.isnan(said.values)).tolist() == [17, 40]
     assert said.failures == [(17, "?"), (40, "?")]
     assert np.nansum(said.values) == 0  # nobody peeked
@@ -136,6 +137,15 @@ def test_each_row_is_graded_once_by_a_judge_that_saw_nothing_of_its_group(endpoi
     assert [v == 1 for v in peeking] == [
         g in groups_of(a.examples) and n not in (17, 40) for n, g in enumerate(groups)
     ]
+
+
+def test_a_judge_that_mostly_fails_is_refused_with_what_it_said(endpoint):
+    a, b = (Judge(PAID, RUBRIC, (Example(f"{group} 예", 1, group),)) for group in ("g0", "g1"))
+    groups = [f"g{n % 10}" for n in range(10)]  # g0 is graded by b, all others by a
+    texts = [f"{g} {'broken' if g in ('g0', 'g5') else 'fine'}" for g in groups]
+    assert [row for row, _ in grade_rows(a, b, texts, groups).failures] == [0, 5]  # a fifth is borne
+    with pytest.raises(InputError, match="llm.model', value 'm': no grade .* for 3 of 11 texts; .*'\\?'"):
+        grade_rows(a, b, [*texts, "g2 broken"], [*groups, "g2"])
 
 
 def test_judges_that_share_a_group_are_refused():

@@ -8,7 +8,6 @@ from sklearn.metrics import cohen_kappa_score
 from components.train_reward.metrics import (
     bootstrap,
     clustered_se,
-    coverage,
     learning_curve_fit,
     mean_interval,
     measure,
@@ -182,13 +181,6 @@ def test_paired_differences():
     assert (-other_way.high, -other_way.low) == pytest.approx((difference.low, difference.high))
     width = difference.high - difference.low
     assert width == pytest.approx(3.92 * clustered_se(noise.mean(axis=0), groups), rel=0.15)
-
-
-def test_coverage_counts_both_ends():
-    ratings, groups = np.array([-1.0, 0.0, 0.5, 1.0]), np.array(["a", "a", "b", "b"])
-    found = coverage(np.array([-1, -0.5, 0.6, 0]), np.array([0, 0, 1, 0.9]), ratings, groups, n=200)
-    # a: both inside; b: neither. A resample is a twice, b twice or both
-    assert found == (0.5, 0.0, 1.0)
 
 
 def test_clustered_standard_error_by_hand():

@@ -44,6 +44,10 @@ def assert_same(one: Prediction, other: Prediction) -> None:
         assert np.array_equal(getattr(one, field.name), getattr(other, field.name)), field.name
 
 
+def rows_of(said: Prediction, rows: list[int]) -> Prediction:
+    return Prediction(*(getattr(said, f.name)[rows] for f in fields(said)))
+
+
 def test_votes_by_hand():
     votes = np.array([[0.5, -1.0, 0.9, 0.8], [0.1, 1.0, 0.7, 0.8]])
     shut, unfamiliar = np.array([False, False, False, True]), np.array([False, False, True, True])
@@ -59,7 +63,7 @@ def test_votes_by_hand():
     np.testing.assert_allclose((said.low[3], said.high[3]), (FLOOR, FLOOR))
     np.testing.assert_allclose(said.low[:3], np.maximum(seen - CALIBRATION.sd(seen), -1))
     np.testing.assert_allclose(said.high[:3], np.minimum(seen + CALIBRATION.sd(seen), 1))
-    assert_same(said.take(np.array([3, 0])), combine_votes(votes[:, [3, 0]], np.array([0.75, 0.25]), shut[[3, 0]],
+    assert_same(rows_of(said, [3, 0]), combine_votes(votes[:, [3, 0]], np.array([0.75, 0.25]), shut[[3, 0]],
                                                          unfamiliar[[3, 0]], CALIBRATION))  # fmt: skip
 
 
@@ -171,7 +175,7 @@ def test_members_are_asked_about_each_text_once(saved):
     second = model.predict(texts)
     assert counter.asked == texts, "only what is new"
     assert_same(model.predict(texts), second)
-    assert_same(first, second.take(np.array([0, 1, 2, 3, 4, 5, 0, 1])))
+    assert_same(first, rows_of(second, [0, 1, 2, 3, 4, 5, 0, 1]))
     assert counter.asked == texts
 
 
@@ -210,6 +214,26 @@ def test_a_judge_is_asked_only_where_a_member_reads_grades(model):
 
     judged = replace(model, judge=Judge(LLMConfig(backend="local", model="no/such/folder"), "", ()))
     assert_same(judged.predict([DIARY]), model.predict([DIARY]))
+
+
+def test_what_the_judge_cannot_grade_has_the_lowest_grade_and_what_is_shut_is_not_asked_about(model):
+    from memozy.reward.judge import RUBRIC, Judge
+    from tests.grader import PAID, grading_endpoint
+
+    class ReadsGrades:
+        reads = {"grade": 1.0}
+
+        def predict(self, view):
+            return view.features.grade[:, 0]
+
+    sabotage = DIARY.replace("바람 소리", "wrong always")
+    judged = replace(model, members={"judge": ReadsGrades()}, weights={"judge": 1.0}, judge=Judge(PAID, RUBRIC, ()))
+    with grading_endpoint(lambda text: 0.5) as server:
+        said = judged.predict(["!" * 60, DIARY, sabotage, ""])
+        assert said.shut.tolist() == [True, False, False, True]
+        assert set(server.paid) == {DIARY, sabotage}
+        assert said.score[1] in (0.5, model.calibration.cap) and said.score[[0, 2, 3]].tolist() == [-1, -1, -1]
+        assert (judged.predict([sabotage] * 3).score == -1).all()  # however many fail
 
 
 def test_a_judge_is_kept_with_its_examples(model, tmp_path):
@@ -309,6 +333,20 @@ def test_a_model_of_another_version_is_refused(saved, tmp_path, change):
     change(content)
     archive.write(tmp_path / "model.skops", content)
     with pytest.raises(InputError, match=r"was written by another version \(.*\)\. Train it again with this version"):
+        RewardModel.load(tmp_path)
+
+
+@pytest.mark.parametrize(("kept", "said"), [
+    (None, r"sequence\.json: no such file"), ("{", r"is damaged \("), ("{}", r"was written by another version \("),
+])  # fmt: skip
+def test_a_sequence_model_without_its_file_is_refused(saved, tmp_path, kept, said):
+    content = archive.read(saved / "model.skops", TRUSTED)
+    content["members"]["lora"] = {}  # its files are in a folder of its own
+    archive.write(tmp_path / "model.skops", content)
+    (tmp_path / "members/lora").mkdir(parents=True)
+    if kept is not None:
+        (tmp_path / "members/lora/sequence.json").write_text(kept)
+    with pytest.raises(InputError, match=said):
         RewardModel.load(tmp_path)
 
 

@@ -177,3 +177,12 @@ def test_importing_it_does_not_import_torch():
     code = "import sys, memozy.reward.sequence; print('torch' in sys.modules or 'transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_base_is_hashed_once_until_its_files_change(bases, tmp_path):
+    base = shutil.copytree(bases / "causal", tmp_path / "base")
+    sequence._listed_digest.cache_clear()
+    same = {SequenceScorer.fresh(str(base), None, rank=4, max_length=64, seed=s).base_digest for s in range(3)}
+    assert len(same) == 1 and sequence._listed_digest.cache_info()[:2] == (2, 1), "(hits, misses)"
+    tiny_lm(seed=1).save(base)
+    assert SequenceScorer.fresh(str(base), None, rank=4, max_length=64, seed=0).base_digest not in same
