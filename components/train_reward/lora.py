@@ -64,7 +64,8 @@ def train_pairs(chosen: Sequence[str], rejected: Sequence[str], settings: Lora, 
     """A sequence model whose differences are log-odds: P(chosen preferred) = σ(u(chosen) - u(rejected)).
 
     chosen and rejected are m texts each, pair by pair (Bradley & Terry 1952). What it says has no zero point and no
-    rating's unit; `dataclasses.replace(scorer, scale=…, offset=…)` gives it both. work: as in `train_regression`.
+    rating's unit; `dataclasses.replace(scorer, scale=…, offset=…)` gives it both. Without pairs it is an untrained one.
+    work: as in `train_regression`.
     """
     import huggingface_hub
     from datasets import Dataset
@@ -72,6 +73,8 @@ def train_pairs(chosen: Sequence[str], rejected: Sequence[str], settings: Lora, 
 
     huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True  # TRL reports every training
     scorer = SequenceScorer.fresh(settings.base, settings.revision, settings.rank, settings.max_length, seed)
+    if not chosen:
+        return scorer.merged()
     pairs = Dataset.from_dict({"chosen_ids": scorer.token_ids(chosen), "rejected_ids": scorer.token_ids(rejected)})
 
     def trainer(folder: Path, saves: bool) -> Trainer:

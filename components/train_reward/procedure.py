@@ -54,7 +54,7 @@ class Rows:
         if preferences is not None:
             chosen, rejected, groups = preferences
             free = np.flatnonzero(~np.isin(groups, np.setdiff1d(self.groups, kept)))
-            preferences = chosen.take(free), rejected.take(free), groups[free]
+            preferences = (chosen.take(free), rejected.take(free), groups[free]) if len(free) else None
         return Rows(self.features.take(rows), self.ratings[rows], self.copies[rows], kept, preferences)
 
 

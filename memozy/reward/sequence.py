@@ -118,7 +118,7 @@ class SequenceScorer:
 
     @classmethod
     def load(cls, folder: str | Path) -> SequenceScorer:
-        """Read what `save` wrote; it says what it said before, bit for bit where the hardware is the same.
+        """Read what `save` wrote; it says what it said before, bit for bit on the same hardware with as many threads.
 
         Raises InputError where the base is missing, is not the one it was trained on, or the adapters do not fit it.
         """

@@ -125,3 +125,8 @@ def test_pairs_teach_which_word_is_preferred(settings, tmp_path, monkeypatch, ca
         kill_at(30, patched)
         train_pairs(sea[:n], none[:n], settings, seed=0, work=tmp_path)
     assert same(straight, train_pairs(sea[:n], none[:n], settings, seed=0, work=tmp_path))
+
+
+def test_without_pairs_nothing_is_learned(settings):
+    fresh = SequenceScorer.fresh(settings.base, settings.revision, settings.rank, settings.max_length, seed=0)
+    assert same(train_pairs([], [], settings, seed=0), fresh)

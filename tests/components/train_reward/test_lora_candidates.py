@@ -43,10 +43,10 @@ def given(tmp_path_factory):
     return folder
 
 
-def train(given, folder) -> None:
+def train(given, folder, candidates=CANDIDATES) -> None:
     (folder / "work").mkdir(parents=True, exist_ok=True)
     lora = {"base": str(given / "base"), "learning_rate": 1e-2, "epochs": 4, "batch_size": 4, "max_length": 32}
-    config = Config(candidates=CANDIDATES, folds=2, repeats=1, bootstrap=100, pairs=str(given / "pairs.jsonl"), lora=lora)
+    config = Config(candidates=candidates, folds=2, repeats=1, bootstrap=100, pairs=str(given / "pairs.jsonl"), lora=lora)
     run(config, oversampled=given / "oversampled.parquet", reward=folder / "reward", reward_report=folder / "report.html",
         work=folder / "work")  # fmt: skip
 
@@ -69,7 +69,13 @@ def test_the_champion_holds_language_models_and_says_the_same_from_disk(trained)
     assert model.model_hash == card["model_hash"]
     said = pl.read_parquet(trained / "reward" / "predictions.parquet").filter(split="test")
     assert model.score(said["text"].to_list())[0].tolist() == said["predicted"].to_list()
-    assert np.ptp(said["predicted"]) > 0.5
+    assert np.ptp(said["predicted"].to_numpy()) > 0.5
+
+
+def test_pairs_go_into_the_stage_without_a_language_model_too(given, tmp_path):
+    train(given, tmp_path, candidates=("constant", "pairwise"))
+    card = json.loads((tmp_path / "reward" / "card.json").read_text(encoding="utf-8"))
+    assert card["champion"] == "pairwise" and card["pairs"] == {"used": 4, "dropped": 3}
 
 
 def test_killed_within_a_fit_it_gives_the_same_bytes(given, trained, tmp_path, monkeypatch):
