@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -230,12 +230,10 @@ def write(frame: pl.DataFrame, path: str | Path, schema: Schema) -> None:
     checked.write_parquet(path)
 
 
-def read_jsonl(path: str | Path, schema: Schema) -> pl.DataFrame:
-    """Read and check a JSON-lines file that people or the app wrote. Raises InputError."""
-    path = Path(path)
+def json_lines(path: Path, what: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and object of each line of a file that should hold `what`; blank lines are passed over. Raises InputError."""
     if not path.is_file():
-        raise InputError("no such file", file=path, remedy=f"It should hold {schema.name}, one JSON object a line")
-    rows: list[dict[str, Any]] = []
+        raise InputError("no such file", file=path, remedy=f"It should hold {what}, one JSON object a line")
     # not splitlines(): JSON leaves U+2028 and its like as they are inside a text
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
@@ -247,7 +245,13 @@ def read_jsonl(path: str | Path, schema: Schema) -> pl.DataFrame:
                              remedy="Give one JSON object a line") from None  # fmt: skip
         if not isinstance(row, dict):
             raise InputError("is not an object", file=path, row=number, value=row, remedy="Write {…}")
-        rows.append(row)
+        yield number, row
+
+
+def read_jsonl(path: str | Path, schema: Schema) -> pl.DataFrame:
+    """Read and check a JSON-lines file that people or the app wrote. Raises InputError."""
+    path = Path(path)
+    rows = [row for _, row in json_lines(path, schema.name)]
     if not rows:
         raise InputError("holds no rows", file=path, remedy=f"It should hold {schema.name}")
     columns = {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 
-from components.train_reward import explain, metrics, procedure
+from components.train_reward import explain, learning, metrics, procedure
 from components.train_reward.config import Config
-from components.train_reward.procedure import COPIES, COUNTED, Plan, Rows, Said
+from components.train_reward.procedure import COPIES, COUNTED, SELECTED, Candidate, Plan, Rows, Said
 from memozy.records import nearest_level
 from memozy.reward import RewardModel
 from memozy.reward.calibration import LEVELS
@@ -17,7 +19,53 @@ from memozy.reward.model import Prediction
 from memozy.reward.surface import CRITERIA, SURFACE
 
 SHUFFLES = 3
-BLOCK_NAMES = {"grams": "character n-grams", "embedding": "sentence embedding", "stems": "word stems", "morphemes": "morphemes", "korean": "grammar (Kiwi)", "grade": "LLM judge"}
+BLOCK_NAMES = {"grams": "character n-grams", "embedding": "sentence embedding", "stems": "word stems",
+               "morphemes": "morphemes", "korean": "grammar (Kiwi)", "grade": "LLM judge"}  # fmt: skip
+
+
+def card(model: RewardModel, rows: Rows, train: pl.DataFrame, test: pl.DataFrame, tested: Prediction, said: Said,
+         champion: Candidate, the_plan: Plan, config: Config, work: Path) -> dict:  # fmt: skip
+    """Everything there is to tell of the champion `model`, by name: what a reviewer, the registry and the pages read.
+
+    train, test: the OVERSAMPLED rows that it was fitted on and tested with; tested: what it says of the test rows.
+    """
+    own, constant = said.candidates[champion.name], said.candidates["constant"].score
+    score, tested_ratings, tested_groups = own.score.mean(axis=0), test["rating"].to_numpy(), test["group_id"].to_numpy()
+    settings = {"n": config.bootstrap, "seed": config.seed}
+    cv = {
+        name: quality(p, rows.ratings, train["prompt_id"].to_list(), constant, rows.groups, config)
+        for name, p in (("train_cv", own), ("recipe_cv", said.candidates[SELECTED]))
+    }
+    of_test = quality(tested, tested_ratings, test["prompt_id"].to_list(), model.mean, tested_groups, config)
+    found = {
+        "simulated": bool(train["simulated"].any()),
+        "champion": champion.name,
+        "weights": model.weights,
+        "encoder": model.encoder,
+        "rule": procedure.RULE,
+        "candidates": leaderboard(said, rows, champion.name, config),
+        "metrics": {**cv, "test": of_test},
+        "data": {
+            "train_rows": len(train), "test_rows": len(test), "folds": config.folds, "repeats": config.repeats,
+            "train_groups": train["group_id"].n_unique(), "test_groups": test["group_id"].n_unique(),
+            "levels": {"train": counts(rows.ratings), "train, with copies": counts(rows.ratings, rows.copies),
+                       "test": counts(tested_ratings)},
+        },
+        "copies": did_copies_help(said, rows, config),
+        "guards": guards(model, said.first(champion.name)),
+        "intervals": intervals(model, cv["train_cv"], of_test),
+        "residual_sd": model.calibration.residual_sd,
+        "ceiling": explain.human_ceiling(rows.ratings, train["rating_variance"].to_numpy(), train["n_raters"].to_numpy(),
+                                         **settings),
+        "residuals": explain.residuals_by_level(score, rows.ratings),
+        "rubric": explain.rubric_view(rows.features.surface, SURFACE, score, rows.ratings, rows.groups, **settings),
+        "contributions": contributions(rows, the_plan, config, work),
+        "importance": importance(rows, champion, the_plan, config, model.weights, work),
+        "length_bias": explain.length_bias(test["text"].to_list(), lambda texts: model.score(texts)[0], tested_ratings,
+                                           tested.score, tested_groups, **settings),
+        "learning": learning.curve(rows, champion, the_plan, config, work / "curve"),
+    }  # fmt: skip
+    return {**found, "weaknesses": weaknesses(found)}
 
 
 def quality(said: Prediction, ratings: np.ndarray, arms: Sequence, constant: np.ndarray | float, groups: np.ndarray,
@@ -96,7 +144,7 @@ def contributions(rows: Rows, the_plan: Plan, config: Config, work) -> dict:
     return {"candidate": name, "columns": explain.linear_contributions(coefficients, SURFACE, 8)}
 
 
-def importance(rows: Rows, champion, the_plan: Plan, config: Config, weights: Mapping[str, float], work) -> list[dict]:
+def importance(rows: Rows, champion: Candidate, the_plan: Plan, config: Config, weights: Mapping[str, float], work) -> list[dict]:
     """By how much the champion's squared error rises when one part of what it reads is shuffled among rows.
 
     Parts: the surface's columns by criterion of the rubric, and every other block. By models that never saw the row.

@@ -17,7 +17,6 @@ taken for another person's. A list of k outputs gives k(k-1)/2 pairs less those 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import Any
 import polars as pl
 
 from components.train_reward.leaks import COPY
-from memozy.records import PAIRS, InputError, check
+from memozy.records import PAIRS, InputError, check, json_lines
 from memozy.texts import clean, connected, near_pairs, normalise
 
 LONGEST = 9
@@ -82,19 +81,7 @@ def place_pairs(pairs: pl.DataFrame, train: pl.DataFrame, test: pl.DataFrame) ->
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and object of each line; what stands under KEYS is text."""
-    if not path.is_file():
-        raise InputError("no such file", file=path, remedy="It should hold pairs or ranked lists, one JSON object a line")
-    # not splitlines(): JSON leaves U+2028 and its like as they are inside a text
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"is not JSON ({error.msg})", file=path, row=number, value=line,
-                             remedy="Give one JSON object a line") from None  # fmt: skip
-        if not isinstance(row, dict):
-            raise InputError("is not an object", file=path, row=number, value=row, remedy="Write {…}")
+    for number, row in json_lines(path, "pairs or ranked lists"):
         for key in KEYS:
             if row.get(key) is not None:
                 row[key] = _text(row[key], path, number, key)

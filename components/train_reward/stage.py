@@ -17,9 +17,8 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
     rows, what the final model says. Killed, it goes on with the folds that were not finished.
     Raises InputError where rows leak between groups or splits, or there are too few groups to fold or to test on.
     """
-    from components.train_reward import evidence, explain, leaks, learning, page, procedure
+    from components.train_reward import evidence, explain, leaks, page, procedure
     from memozy.reward import RewardModel
-    from memozy.reward.surface import SURFACE
 
     frame = leaks.read(oversampled)
     train, test = frame.filter(split="train"), frame.filter(split="test")
@@ -46,47 +45,9 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
 
     tested = model.predict(test["text"].to_list())
     once = said.first(champion)
-    settings = {"n": config.bootstrap, "seed": config.seed}
-    mean_score = said.candidates[champion].score.mean(axis=0)
-    arms = {name: part["prompt_id"].to_list() for name, part in (("train", train), ("test", test))}
-    of_train = evidence.quality(said.candidates[champion], rows.ratings, arms["train"],
-                                said.candidates["constant"].score, rows.groups, config)  # fmt: skip
-    of_recipe = evidence.quality(said.candidates[procedure.SELECTED], rows.ratings, arms["train"],
-                                 said.candidates["constant"].score, rows.groups, config)  # fmt: skip
-    of_test = evidence.quality(tested, test["rating"].to_numpy(), arms["test"], model.mean,
-                               test["group_id"].to_numpy(), config)  # fmt: skip
-    texts, surface = rows.features.texts, rows.features.surface
-    card = {
-        "model_hash": model_hash,
-        "simulated": bool(train["simulated"].any()),
-        "champion": champion,
-        "weights": final.weights,
-        "encoder": config.encoder,
-        "rule": procedure.RULE,
-        "candidates": evidence.leaderboard(said, rows, champion, config),
-        "metrics": {"train_cv": of_train, "recipe_cv": of_recipe, "test": of_test},
-        "data": {"digest": digest(oversampled), "train_rows": len(train), "test_rows": len(test),
-                 "train_groups": n_groups, "test_groups": test["group_id"].n_unique(),
-                 "folds": config.folds, "repeats": config.repeats,
-                 "levels": {"train": evidence.counts(rows.ratings), "train, with copies": evidence.counts(rows.ratings, rows.copies),
-                            "test": evidence.counts(test["rating"].to_numpy())}},
-        "copies": evidence.did_copies_help(said, rows, config),
-        "pairs": pairs,
-        "guards": evidence.guards(model, once),
-        "intervals": evidence.intervals(model, of_train, of_test),
-        "residual_sd": model.calibration.residual_sd,
-        "ceiling": explain.human_ceiling(rows.ratings, train["rating_variance"].to_numpy(), train["n_raters"].to_numpy(), **settings),
-        "residuals": explain.residuals_by_level(mean_score, rows.ratings),
-        "rubric": explain.rubric_view(surface, SURFACE, mean_score, rows.ratings, rows.groups, **settings),
-        "contributions": evidence.contributions(rows, plan, config, work),
-        "importance": evidence.importance(rows, candidates[champion], plan, config, final.weights, work),
-        "length_bias": explain.length_bias(test["text"].to_list(), lambda t: model.score(t)[0], test["rating"].to_numpy(),
-                                           tested.score, test["group_id"].to_numpy(), **settings),
-        "learning": learning.curve(rows, candidates[champion], plan, config, work / "curve"),
-        "judge": graded,
-        "cost_usd": cost,
-    }  # fmt: skip
-    card = evidence.plain({**card, "weaknesses": evidence.weaknesses(card)})
+    told = evidence.card(model, rows, train, test, tested, said, candidates[champion], plan, config, work)
+    told["data"]["digest"] = digest(oversampled)
+    card = evidence.plain({"model_hash": model_hash, **told, "pairs": pairs, "judge": graded, "cost_usd": cost})
     text = json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False)
     (reward / "card.json").write_text(text + "\n", encoding="utf-8")
     predictions = pl.concat(
@@ -95,12 +56,13 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
         for part, p in ((train, once), (test, tested))
     )  # fmt: skip
     predictions.write_parquet(reward / "predictions.parquet")
-    worst = explain.worst(texts, mean_score, rows.ratings, train["diary_id"].to_list())
+    worst = explain.worst(rows.features.texts, said.candidates[champion].score.mean(axis=0), rows.ratings,
+                          train["diary_id"].to_list())  # fmt: skip
     reward_report.write_text(page.render(card, predictions, worst), encoding="utf-8")
     metrics = {f"{part}_{name}": card["metrics"][of][name]
                for part, of in (("cv", "train_cv"), ("recipe", "recipe_cv"), ("test", "test"))
                for name in ("mse", "mae", "r2", "spearman", "kappa", "rho2_within", "coverage")}  # fmt: skip
-    constants = {"constant_cv_mse": of_train["constant_mse"], "constant_test_mse": of_test["constant_mse"]}
+    constants = {f"constant_{part}_mse": card["metrics"][of]["constant_mse"] for part, of in (("cv", "train_cv"), ("test", "test"))}
     return Result(metrics={**metrics, **constants, "n_train": len(train), "n_test": len(test), "cost_usd": cost})
 
 
