@@ -35,7 +35,7 @@ $(PULLED): data.dvc $(STAMP)
 	@mkdir -p $(@D) && touch $@
 pull: $(PULLED)
 
-demo: pull ## run the whole loop in the micro-world, about four minutes
+demo: pull ## run the whole loop in the micro-world, about six minutes
 	@$(BIN)/memozy run optimize_prompt --config configs/demo.yaml
 
 test: pull ## run the tests
