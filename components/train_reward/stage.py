@@ -31,9 +31,9 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
         raise InputError(f"has {test['group_id'].n_unique()} groups to test on", file=oversampled, field="split",
                          remedy="Hold out two groups or more as 'test'")  # fmt: skip
 
+    plan = procedure.plan(config, train["copies"].to_numpy())  # a wrong name is said before a judge is paid
     rows, judge, graded, pairs = _rows(train, test, config, work)
     cost = graded["cost_usd"] if graded else 0.0
-    plan = procedure.plan(config, rows.copies)
     progress = Progress("train_reward", config.folds * config.repeats, "folds")
     said = procedure.cross_validate(rows, plan, config, work, progress.advance)
     candidates = {c.name: c for c in plan.candidates}
