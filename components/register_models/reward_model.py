@@ -31,7 +31,7 @@ EXAMPLE = (  # made up: no user wrote them; the last two are no diaries and must
 
 def requirements(model: RewardModel) -> list[str]:
     """What scoring needs, each package at the version installed here: MLflow would take seconds to find that out."""
-    reads = {block for member in model.members.values() for block in member.reads}
+    reads = model.reads
     names = ["memozy-rl", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops"]
     if MORPHOLOGY & reads:
         names += ["kiwipiepy", "kiwipiepy_model"]
@@ -46,8 +46,7 @@ def requirements(model: RewardModel) -> list[str]:
 
 def elsewhere(model: RewardModel) -> list[str]:
     """What scoring needs and the folder does not hold, in words."""
-    reads = {block for member in model.members.values() for block in member.reads}
-    needs = [f"the sentence encoder {model.encoder}"] if "embedding" in reads and model.encoder != EMBEDDED else []
+    needs = [f"the sentence encoder {model.encoder}"] if "embedding" in model.reads and model.encoder != EMBEDDED else []
     needs += [f"the base model {member.scorer.base}, SHA-256 {member.scorer.base_digest[:12]}"
               for member in model.members.values() if isinstance(member, SequenceMember)]  # fmt: skip
     if model.judge:

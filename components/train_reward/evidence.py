@@ -75,13 +75,12 @@ def quality(said: Prediction, ratings: np.ndarray, arms: Sequence, constant: np.
     said: fields (R, n) or (n,). -> {measure: number, …, "coverage", "n", "intervals": {name: [low, high]}, "gain"}: by
     how much the squared error lies below the constant's, with its interval.
     """
-    plain = metrics.measure(said.score, said.median, ratings, arms, constant)
     settings = {"n": config.bootstrap, "seed": config.seed}
     intervals = metrics.with_intervals(said.score, said.median, ratings, arms, constant, groups, **settings)
     inside = np.atleast_2d((said.low <= ratings) & (ratings <= said.high)).mean(axis=0)
     intervals["coverage"] = metrics.mean_interval(inside, groups, **settings)
     gain = metrics.paired((constant - ratings) ** 2, (said.score - ratings) ** 2, groups, **settings)
-    return {**plain, "coverage": intervals["coverage"].value, "n": len(ratings),
+    return {**{name: i.value for name, i in intervals.items()}, "n": len(ratings),
             "intervals": {name: [i.low, i.high] for name, i in intervals.items()}, "gain": list(gain)}  # fmt: skip
 
 
@@ -133,8 +132,8 @@ def counts(ratings: np.ndarray, copies: np.ndarray | None = None) -> list[int]:
 
 def contributions(rows: Rows, the_plan: Plan, config: Config, work) -> dict:
     """What the linear candidate made of the named columns: rating units per standard deviation, strongest first."""
-    name = "ngrams" if "ngrams" in the_plan.members else None
-    if name is None:
+    name = "ngrams"
+    if name not in the_plan.members:
         return {}
     needed = {name: the_plan.members[name]}
     with procedure.one_thread(needed):

@@ -71,13 +71,16 @@ class Features:
         return np.nan_to_num(np.asarray(self._grades, float), nan=0.0).reshape(-1, 1)
 
 
+_BLOCKS = frozenset(name for name, block in vars(Features).items() if isinstance(block, cached_property))
+
+
 class _Part(Features):
     def __init__(self, whole: Features, rows: np.ndarray) -> None:
         super().__init__([whole.texts[i] for i in rows], whole.encoder)
         self._whole, self._rows = whole, rows
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("surface", "korean", "stems", "morphemes", "embedding", "grade"):
+        if name in _BLOCKS:
             return getattr(self._whole, name)[self._rows]
         return super().__getattribute__(name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -25,8 +25,12 @@ def korean_features(texts: Sequence[str]) -> np.ndarray:
     """(n, len(KOREAN)) floats. The log scores are Kiwi's language model's: word order and grammar raise them."""
     if not texts:
         return np.zeros((0, len(KOREAN)))
-    best = (found[0] for found in _kiwi().analyze([t or " " for t in texts]))
-    return np.array([_row(tokens, score, text) for (tokens, score), text in zip(best, texts, strict=True)])
+    return np.array([_row(tokens, score, text) for (tokens, score), text in zip(_analysed(texts), texts, strict=True)])
+
+
+def _analysed(texts: Sequence[str]) -> Iterator[tuple]:
+    """Of each text its best analysis: the morphemes, and their log score."""
+    return (found[0] for found in _kiwi().analyze([t or " " for t in texts])) if texts else iter(())
 
 
 def _row(tokens, score: float, text: str) -> list[float]:
@@ -47,10 +51,9 @@ def word_stems(texts: Sequence[str]) -> list[str]:
 
     word_stems(["바다에 갔다"]) == ["바다 가다"]
     """
-    best = (found[0][0] for found in _kiwi().analyze([t or " " for t in texts])) if texts else ()
     return [
         " ".join(t.form + ("다" if t.tag.startswith(VERBAL) else "") for t in tokens if t.tag[0] in "NVMIXSW")
-        for tokens in best
+        for tokens, _ in _analysed(texts)
     ]
 
 
@@ -59,5 +62,4 @@ def morphemes(texts: Sequence[str]) -> list[str]:
 
     morphemes(["바다에 갔다"]) == ["바다/N 에/J 가/V 었/E 다/E"]
     """
-    best = (found[0][0] for found in _kiwi().analyze([t or " " for t in texts])) if texts else ()
-    return [" ".join(f"{t.form}/{t.tag[0]}" for t in tokens) for tokens in best]
+    return [" ".join(f"{t.form}/{t.tag[0]}" for t in tokens) for tokens, _ in _analysed(texts)]

@@ -31,8 +31,7 @@ class Prediction:
     score: in [-1, 1]. spread: how far the members are apart, their weighted standard deviation >= 0; with one
     member the standard deviation of its error. median: the likeliest middle of the ratings, one of the levels.
     low, high: where a new rating lies with the stated coverage. shut: the gate refused the text, which scores FLOOR
-    for certain. unfamiliar: unlike all that people rated
-    well, and scored above the cap, to which its score was cut.
+    for certain. unfamiliar: unlike all that people rated well, and scored above the cap, to which its score was cut.
     """
 
     score: np.ndarray
@@ -45,7 +44,7 @@ class Prediction:
 
 
 def combine_votes(votes: np.ndarray, weights: np.ndarray, shut: np.ndarray, unfamiliar: np.ndarray,
-                calibration: Calibration) -> Prediction:  # fmt: skip
+                  calibration: Calibration) -> Prediction:  # fmt: skip
     """What a model says whose members' votes are (k, n), in [-1, 1], and weigh (k,), summing to 1."""
     score = np.clip(weights @ votes, -1.0, 1.0)
     spread = np.sqrt(np.maximum(weights @ (votes - score) ** 2, 0.0))
@@ -79,6 +78,11 @@ class RewardModel:
     judge: Judge | None = None
     model_hash: str = ""
     cache: ScoreCache = field(default_factory=ScoreCache, compare=False, repr=False)
+
+    @property
+    def reads(self) -> set[str]:
+        """The blocks of features that any member reads."""
+        return {block for member in self.members.values() for block in member.reads}
 
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Scores in [-1, 1] and uncertainties >= 0 (`Prediction.spread`), both (n,), in the texts' order."""
@@ -119,7 +123,7 @@ class RewardModel:
     def _grades(self, texts: list[str], shut: np.ndarray) -> np.ndarray | None:
         """The judge's grades, where a member reads them. It is not asked about a shut text, which scores FLOOR anyway;
         a text whose grade cannot be read has the lowest, so that to sabotage the judge never pays."""
-        if self.judge is None or not any("grade" in m.reads for m in self.members.values()):
+        if self.judge is None or "grade" not in self.reads:
             return None
         grades = np.full(len(texts), min(RATING_LEVELS), float)
         said = self.judge.grade([texts[i] for i in np.flatnonzero(~shut)]).values
@@ -191,7 +195,7 @@ class RewardModel:
         """Which encoder exactly its members read, if they read any."""
         from memozy.reward.encoders import identity
 
-        return identity(self.encoder) if any("embedding" in m.reads for m in self.members.values()) else None
+        return identity(self.encoder) if "embedding" in self.reads else None
 
 
 def _stored(member: Member | OrdinalMember | SequenceMember) -> dict:
