@@ -20,10 +20,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
+from memozy.ledger import open_ledger
 from memozy.records import InputError
 
 In = Annotated[Path, "in"]  # an artifact to read: a file or a folder
@@ -31,6 +32,8 @@ Out = Annotated[Path, "out"]  # an artifact to write: the stage decides whether 
 Work = Annotated[Path, "work"]  # a folder that outlives a killed attempt, for checkpoints
 InputFile = Annotated[str, "file"]  # a config value that names a file or folder: its content counts as an input
 FileOrName = Annotated[str, "file", "name"]  # the same, or a name that a hub or an endpoint knows
+_T = TypeVar("_T")
+Limit = Annotated[_T, "limit"]  # a config value that may stop a stage and never changes its result
 MARKS = "▶…✓"  # what a stage's own lines begin with: it starts, is under way, has finished
 
 
@@ -72,7 +75,7 @@ def execute(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], ou
             raise InputError("no such input", file=path, remedy=f"{stage} needs '{name}'")
     on_disk = {f"config.{name}": Path(value) for name, value in config_files(checked).items() if Path(value).exists()}
     digests = {name: digest(path) for name, path in (paths | on_disk).items()}
-    with _cell(stage, checked.model_dump_json(), digests) as cell:
+    with _cell(stage, checked.model_dump_json(exclude=_limits(checked)), digests) as cell:
         done = cell / "done.json"
         if done.is_file():
             result = Result(**json.loads(done.read_text(encoding="utf-8"))["result"])
@@ -88,14 +91,15 @@ def execute(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], ou
                 tracking.log_stage(record, cell / "out")
             _write_whole(done, json.dumps(record, ensure_ascii=False))
             _point_to(cell, stage)
-            print(f"✓ {stage}: {seconds:.1f} s", flush=True)
+            cost = result.metrics.get("cost_usd", 0.0)
+            print(f"✓ {stage}: {seconds:.1f} s" + (f", ${cost:.4f}" if cost else ""), flush=True)
         for name, path in outputs.items():
             _link(cell / "out" / name, Path(path))
     return result
 
 
 def config_files(config, *, required: bool = False, prefix: str = "") -> dict[str, str]:
-    """What the InputFile and FileOrName fields name, by their dotted keys, sub-configs included.
+    """What the InputFile and FileOrName fields name, by their dotted keys; sub-configs and tuples of them included.
 
     required: only what must be there, which a FileOrName need not.
     """
@@ -104,8 +108,24 @@ def config_files(config, *, required: bool = False, prefix: str = "") -> dict[st
         value, marks = getattr(config, name), _marks(info)
         if hasattr(type(value), "model_fields"):
             found |= config_files(value, required=required, prefix=f"{prefix}{name}.")
+        elif isinstance(value, tuple):
+            for i, each in enumerate(v for v in value if hasattr(type(v), "model_fields")):
+                found |= config_files(each, required=required, prefix=f"{prefix}{name}.{i}.")
         elif isinstance(value, str) and "file" in marks and not (required and "name" in marks):
             found[prefix + name] = value
+    return found
+
+
+def _limits(config) -> dict:
+    """The Limit fields, sub-configs and tuples of them included, as pydantic leaves them out: they are no part of what names an attempt."""
+    found: dict = {}
+    for name, info in type(config).model_fields.items():
+        value = getattr(config, name)
+        parts = dict(enumerate(value)) if isinstance(value, tuple) else {}
+        below = {i: _limits(part) for i, part in parts.items() if hasattr(type(part), "model_fields")}
+        below |= _limits(value) if hasattr(type(value), "model_fields") else {}
+        if below or "limit" in _marks(info):
+            found[name] = below or True
     return found
 
 
@@ -145,14 +165,24 @@ def config_error(error, model: type, where: str) -> InputError:
 
 
 def _attempt(stage: str, config, inputs: dict[str, Path], cell: Path) -> Result:
-    """Run into a scratch folder that takes its final name only when everything is there."""
+    """Run into a scratch folder that takes its final name only when everything is there.
+
+    The ledger is the one that MEMOZY_LEDGER names, or the run's, or else one of this stage's own. What the stage has
+    spent in it so far, killed attempts included, is added to its metrics.
+    """
     partial, work = cell / "out.partial", cell / "work"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     work.mkdir(exist_ok=True)
     outs = {name: partial / name for name in artifacts(stage, "out")}
     works = {name: work for name in artifacts(stage, "work")}
-    result = stage_function(stage)(config, **inputs, **outs, **works)
+    place = Path(os.environ.get("MEMOZY_RUN_DIR", work)) / "ledger.sqlite"
+    url = os.environ.get("MEMOZY_LEDGER", f"sqlite:///{place.absolute()}")
+    with open_ledger(url, stage, getattr(getattr(config, "llm", None), "budget_usd", None)) as book:
+        result = stage_function(stage)(config, **inputs, **outs, **works)
+        cost = book.total(stage).spent_usd if book.exists else 0.0
+    if cost:
+        result = replace(result, metrics=result.metrics | {"cost_usd": cost})
     missing = [name for name, path in outs.items() if not path.exists()]
     if missing:
         raise RuntimeError(f"{stage} ended without writing {', '.join(missing)}")

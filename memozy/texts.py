@@ -11,6 +11,9 @@ import numpy as np
 CELLS = 20_000_000  # of the similarity matrix, compared at a time
 LEADING = 0.8  # of the threshold: what a text's commoner grams may add to a cosine before they are looked at
 
+# marks of a fence and of chat templates (<|im_end|>, [|assistant|], [INST]), also as NFKC would make them
+_MARKS = str.maketrans("<>[]|＜＞［］｜", "‹›〔〕¦‹›〔〕¦")
+
 
 def clean(text: str) -> str:
     """The form in which a text is read everywhere: composed (NFC), without surrounding white space.
@@ -28,6 +31,12 @@ def normalise(text: str) -> str:
     """
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
     return re.sub(r"[\W_]+", "", folded) or "".join(folded.split())
+
+
+def fenced(text: str, tag: str) -> str:
+    """A stranger's text between tags, to be shown to a model; its own brackets and bars become look-alikes, so that
+    neither the closing tag nor a chat template's marker can stand in it."""
+    return f"<{tag}>\n{text.translate(_MARKS)}\n</{tag}>"
 
 
 def near_pairs(texts: Sequence[str], threshold: float) -> np.ndarray:

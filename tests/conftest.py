@@ -3,6 +3,15 @@
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def own_ledger():
+    """What one test asked and paid is nothing to another."""
+    from memozy.ledger import IN_MEMORY, open_ledger
+
+    with open_ledger(IN_MEMORY) as book:
+        yield book
+
+
 @pytest.fixture(scope="session")
 def _store(tmp_path_factory) -> str:
     from memozy import tracking

@@ -1,23 +1,22 @@
 """Stage `reveal_truth`: where everything is simulated, what a rater without bias or noise says of the arms and policies."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 
 from components.reveal_truth.config import Config
 from components.reveal_truth.truth import arm_truth, policy_truth
-from memozy.llm import ChatModel, complete_all, open_llm
+from memozy.llm import ChatModel, open_llm
 from memozy.modeling import sample_policy
 from memozy.records import ARMS, CONTEXTS, SLOTS, fill, read, read_jsonl, template_fault
-from memozy.stages import In, Out, Progress, Result, Work
+from memozy.stages import In, Out, Progress, Result
 from microworld.contexts import sample_contexts
 from microworld.raters import true_rating
 
 _SEED = 7_919  # fresh contexts and diaries, shared with no other stage
 
 
-def run(config: Config, *, arms: In, sft: In, policy: In, decision: In, truth: Out, work: Work) -> Result:
+def run(config: Config, *, arms: In, sft: In, policy: In, decision: In, truth: Out) -> Result:
     """Write `truth` (JSON): every arm's true mean over fresh diaries, and SFT's prompts against PPO's.
 
     Nothing decided in the run depends on it. With `diaries_per_arm` 0 it writes `{}`.
@@ -28,7 +27,7 @@ def run(config: Config, *, arms: In, sft: In, policy: In, decision: In, truth: O
     decided = json.loads(decision.read_text(encoding="utf-8"))
     templates = dict(read(arms, ARMS).select("prompt_id", "template").iter_rows())
     contexts, llm = fresh_contexts(config), open_llm(config.llm)
-    rated = _rate(llm, config.seed, list(templates.values()), [contexts] * len(templates), work / "arms.jsonl")
+    rated = _rate(llm, config.seed, list(templates.values()), [contexts] * len(templates))
     found = arm_truth(dict(zip(templates, rated, strict=True)), decided["prompt_id"])
     true = {a["prompt_id"]: a["true_mean"] for a in found["arms"]}
     better = decided["decision"] != "adopt" or true[decided["prompt_id"]] > true[decided["incumbent"]]
@@ -38,9 +37,9 @@ def run(config: Config, *, arms: In, sft: In, policy: In, decision: In, truth: O
     own = np.array_split(np.array(contexts), config.policy_prompts)  # no two prompts are judged on the same contexts
     own = [list(part[: config.contexts_per_prompt]) for part in own]
     means = []
-    for name, folder in (("sft", sft), ("ppo", policy)):
+    for folder in (sft, policy):
         written = sample_policy(folder, config.policy_prompts, seed=_SEED + config.seed, **sampling)
-        means.append(np.array([r.mean() for r in _rate(llm, config.seed, written, own, work / f"{name}.jsonl")]))
+        means.append(np.array([r.mean() for r in _rate(llm, config.seed, written, own)]))
     found["policy"] = policy_truth(*means)
     truth.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
     return Result({"gap": found["gap"], "agrees": float(found["agrees"]), "policy_sigmas": found["policy"]["sigmas"],
@@ -54,12 +53,10 @@ def fresh_contexts(config: Config) -> list[dict]:
     return [c for c in drawn if tuple(c[s] for s in SLOTS) not in seen][: config.diaries_per_arm]
 
 
-def _rate(
-    llm: ChatModel, seed: int, templates: list[str], contexts: list[list[dict]], journal: Path
-) -> list[np.ndarray]:
+def _rate(llm: ChatModel, seed: int, templates: list[str], contexts: list[list[dict]]) -> list[np.ndarray]:
     """Every template's true ratings of freshly written diaries, one per context of its own; with a fault, -1 each."""
     asked = [(i, c) for i, t in enumerate(templates) if template_fault(t) is None for c in contexts[i]]
-    written = complete_all(llm, [fill(templates[i], c) for i, c in asked], _SEED + seed, journal,
+    written = llm.complete([fill(templates[i], c) for i, c in asked], _SEED + seed,
                            Progress("reveal_truth", len(asked), "diaries"))  # fmt: skip
     ratings: list[list[float]] = [[] for _ in templates]
     for (i, c), diary in zip(asked, written, strict=True):

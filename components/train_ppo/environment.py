@@ -17,7 +17,6 @@ class PromptDiary:
                  pessimism: float = 0.0) -> None:  # fmt: skip
         self.llm, self.reward, self.contexts, self.pessimism = llm, reward, list(contexts), pessimism
         self.per_prompt, self.seed = per_prompt, seed
-        self.cost_usd = 0.0  # of all diaries written so far, US dollars
 
     def score(self, templates: Sequence[str], update: int) -> np.ndarray:
         """Mean diary score of each template, [B] in [-1, 1]; a template with a fault scores -1 unread.
@@ -33,7 +32,6 @@ class PromptDiary:
         if usable:
             prompts = [fill(templates[i], c) for i in usable for c in contexts]
             diaries = self.llm.complete(prompts, seed=self.seed + update)
-            self.cost_usd += sum(d.cost_usd for d in diaries)
             means, uncertainty = self.reward.score([d.text for d in diaries])
             each = np.maximum(means - self.pessimism * uncertainty, -1.0)
             scores[usable] = each.reshape(len(usable), self.per_prompt).mean(axis=1)

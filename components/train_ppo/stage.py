@@ -9,6 +9,7 @@ from components.train_ppo.config import Config
 from components.train_ppo.environment import PromptDiary
 from components.train_ppo.policy import Policy
 from components.train_ppo.ppo import PPO
+from memozy import ledger
 from memozy.llm import open_llm
 from memozy.modeling import LanguageModel, save_tensors
 from memozy.records import QUERIES, InputError, read_contexts, read_jsonl, write_jsonl
@@ -22,7 +23,8 @@ def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, sample
     sft: folder with `model/` and `queries.jsonl`. policy: folder with `model/` (the adapter merged into
     plain weights) and the same queries. The policy kept is the one after the update with
     the highest smoothed score among those whose KL was within the target. Killed, it goes on from the last
-    whole update. Raises InputError when an update's numbers are not finite.
+    whole update; the calls of the update that was cut short are in the ledger. Raises InputError when an
+    update's numbers are not finite.
     """
     queries = read_jsonl(sft / "queries.jsonl", QUERIES)["query"].to_list()
     contexts = read_contexts(config.contexts, config.n_contexts).to_dicts()
@@ -45,9 +47,9 @@ def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, sample
         save_tensors(ppo.state()[0], work / "update-0.safetensors")
     progress = Progress("train_ppo", config.updates, "updates", start=len(rows))
     for update in range(len(rows), config.updates):
-        paid = environment.cost_usd
+        before = spent_usd()
         numbers, sampled = ppo.step(update)
-        numbers["cost_usd"] = environment.cost_usd - paid
+        numbers["cost_usd"] = spent_usd() - before
         diverged = [name for name, value in numbers.items() if not math.isfinite(value)]
         if diverged:  # nothing is kept of this update
             raise InputError(f"PPO diverged in update {update}: {diverged[0]} is not finite", field="ppo.learning_rate",
@@ -71,10 +73,15 @@ def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, sample
             "updates": len(rows), "kept_update": best,
             "score_first": rows[0]["objective/score"], "score_kept": rows[best]["objective/score"],
             "kl_kept": rows[best]["objective/kl"], "kl_target": config.kl_target,
-            "cost_usd": sum(r["cost_usd"] for r in rows),
         },
         curves=rows,
     )  # fmt: skip
+
+
+def spent_usd() -> float:
+    """What this stage has spent so far, by the ledger."""
+    book = ledger.current()
+    return book.total(book.stage).spent_usd
 
 
 def best_update(scores: list[float], kls: list[float], target: float) -> int:

@@ -7,7 +7,6 @@ held out with it, never one of the row's own group.
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -65,7 +64,7 @@ def shortfall(examples: Sequence[Example], per_level: int) -> str:
 
 
 def grade_rows(judge_a: Judge, judge_b: Judge, texts: Sequence[str], groups: Sequence[str],
-               journal: Path | None = None, progress: Progress | None = None) -> Grades:  # fmt: skip
+               progress: Progress | None = None) -> Grades:  # fmt: skip
     """Each of n texts graded by a judge that was shown nothing of its group: B where A was, else A.
 
     What that costs at most is printed first. Raises InputError where both were, where more than MOST_FAILURES of the
@@ -81,7 +80,7 @@ def grade_rows(judge_a: Judge, judge_b: Judge, texts: Sequence[str], groups: Seq
     bound = sum(judge.cost_bound([texts[i] for i in rows]) for judge, rows in shares)
     print(f"… train_reward: {judge_a.llm.model} grades {len(texts)} texts for at most ${bound:.2f}", flush=True)
     for judge, rows in shares:
-        said = judge.grade([texts[i] for i in rows], journal, progress)
+        said = judge.grade([texts[i] for i in rows], progress)
         values[rows], cost = said.values, cost + said.cost_usd
         failures += [(rows[i], answer) for i, answer in said.failures]
         if len(failures) > MOST_FAILURES * len(texts):

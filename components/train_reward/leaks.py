@@ -44,13 +44,18 @@ def read(file: str | Path) -> pl.DataFrame:
 def refuse_leaks(frame: pl.DataFrame, file: object) -> None:
     """Raise InputError where OVERSAMPLED rows of different groups or splits are linked, or a test row counts twice.
 
-    Linked are rows of one diary, one photo, one group and one text (after `normalise`, or with a cosine of COPY or
-    more, see `near_pairs`), however indirectly. The error names the first two rows, how many are linked so, and the
+    Linked are rows of one diary, one photo, one context, one group and one text (after `normalise`, or with a cosine of
+    COPY or more, see `near_pairs`), however indirectly. The error names the first two rows, how many are linked so, and the
     mean squared error that a ridge on character 1- to 4-grams shows on the rows as they stand and without the leak.
     """
     keys = [normalise(text) for text in frame["text"]]
-    columns = {"are one diary": frame["diary_id"].to_list(), "hold the same text": keys,
-               "are of one photo": frame["context_id"].to_list(), "stand in one group": frame["group_id"].to_list()}
+    columns = {
+        "are one diary": frame["diary_id"].to_list(),
+        "hold the same text": keys,
+        "are of one photo": frame["image_id"].fill_null(frame["context_id"]).to_list(),
+        "are of one context": frame["context_id"].to_list(),
+        "stand in one group": frame["group_id"].to_list(),
+    }
     near = near_pairs(keys, COPY)
     links = {link: _with_first(column) for link, column in columns.items()} | {"hold nearly the same text": near.tolist()}
     sides = list(zip(frame["split"], frame["group_id"], strict=True))

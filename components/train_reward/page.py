@@ -15,7 +15,7 @@ from components.train_reward.learning import LEAST_GROUPS
 from components.train_reward.metrics import clustered_se
 from components.train_reward.procedure import COPIES, COUNTED, SELECTED
 from memozy import reports
-from memozy.reports import MISSING, number
+from memozy.reports import MISSING, drawing, number
 
 CONSTANT = "constant"
 PARTS = {"test": "Test", "recipe_cv": "Whole recipe, cross-validated", "train_cv": "Champion, cross-validated"}
@@ -133,18 +133,18 @@ def _draw(card: Mapping, predictions: pl.DataFrame) -> dict[str, Markup]:
         rows = [[f"{kind} {spread(each[i][0], each[i][1:])}" for kind, each in series.items() if each[i]]
                 for i in range(len(names))]  # fmt: skip
         words = "; ".join(f"{row}: {', '.join(said)}" for row, said in zip(names, rows, strict=True))
-        add(name, f"{label} {words}.", plots.intervals, names, series, *data)
+        add(name, f"{label} {words}.", drawing.intervals, names, series, *data)
 
     with reports.style():
         add_intervals("leaderboard", "Mean squared error of every candidate with its interval, best first.",
                       [row["name"] for row in card["candidates"]], _leaderboard(card), "MSE, cross-validated",
                       _marks(card))  # fmt: skip
         counts = card["data"]["levels"]
-        words = "; ".join(f"{part}: " + ", ".join(f"{n} at {at}" for n, at in zip(row, plots.LEVEL_NAMES, strict=True))
+        words = "; ".join(f"{part}: " + ", ".join(f"{n} at {at}" for n, at in zip(row, drawing.LEVEL_NAMES, strict=True))
                           for part, row in counts.items())  # fmt: skip
         add("levels", f"Rows per rating level. {words}.", plots.levels, counts)
-        for split, colour, what in (("train", plots.BLUE, "training diaries, out of fold"),
-                                    ("test", plots.ORANGE, "test diaries")):  # fmt: skip
+        for split, colour, what in (("train", drawing.BLUE, "training diaries, out of fold"),
+                                    ("test", drawing.ORANGE, "test diaries")):  # fmt: skip
             rows = predictions.filter(split=split)
             add(f"predictions-{split}", f"Predicted against given rating of {rows.height} {what}.", plots.predictions,
                 *(rows[column].to_numpy() for column in ("rating", "predicted", "low", "high")), colour)  # fmt: skip
@@ -160,7 +160,7 @@ def _draw(card: Mapping, predictions: pl.DataFrame) -> dict[str, Markup]:
         rows = card["residuals"]
         around = [[r["mean_residual"], r["mean_residual"] - r["sd"], r["mean_residual"] + r["sd"]] for r in rows]
         add_intervals("residuals", "Rating minus score at each rating level, mean and one standard deviation.",
-                      [f"rated {plots.level_name(r['level'])} ({r['n']})" for r in rows], {"mean ± sd": around},
+                      [f"rated {drawing.level_name(r['level'])} ({r['n']})" for r in rows], {"mean ± sd": around},
                       "rating − score", {"no error": 0.0})  # fmt: skip
         rows = card["rubric"]
         series = {"with the rating": "rating", "with the score": "score", "with what is left, rating − score": "left"}

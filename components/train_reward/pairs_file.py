@@ -5,9 +5,9 @@ A line is one person's judgement, in one of two forms:
     {"chosen": "…", "rejected": "…"}
     {"ranked": ["best", "…", ["two that", "tie"], "worst"]}      2 to 9 outputs of one context
 
-With it may stand "group_id" and "context_id": judgements of one group never stand on both sides of a split; without a
-group the context is one, without both lines of one prompt are, and a line without a prompt is one of its own. "prompt":
-what the outputs answer. "rater_id": who judged.
+With it may stand "group_id", "image_id" and "context_id": judgements of one group never stand on both sides of a split;
+without a group the photo is one, or else the context, without all three lines of one prompt are, and a line without a
+prompt is one of its own. "prompt": what the outputs answer. "rater_id": who judged.
 
 People disagree, so both a > b and b > a may stand in a group and count (Bradley-Terry makes odds of them), and a
 judgement given by two raters counts twice. The same rater's same judgement counts once; without "rater_id" every line is
@@ -29,7 +29,7 @@ from memozy.records import PAIRS, InputError, check, json_lines
 from memozy.texts import clean, connected, near_pairs, normalise
 
 LONGEST = 9
-KEYS = ("group_id", "context_id", "prompt", "rater_id")
+KEYS = ("group_id", "image_id", "context_id", "prompt", "rater_id")
 
 
 def read_pairs(path: str | Path) -> pl.DataFrame:
@@ -42,14 +42,14 @@ def read_pairs(path: str | Path) -> pl.DataFrame:
     rows, seen = [], set()
     for number, line in _lines(path):
         prompt, rater = line.get("prompt"), line.get("rater_id")
-        group = line.get("group_id") or line.get("context_id") or _group_of(prompt, number)
+        group = line.get("group_id") or line.get("image_id") or line.get("context_id") or _group_of(prompt, number)
         for place, (chosen, rejected) in enumerate(_preferences(line, path, number), start=1):
             judgement = (group, rater, chosen, rejected)
             if rater is not None and judgement in seen:
                 continue
             seen.add(judgement)
             rows.append({"pair_id": f"{number}.{place}", "group_id": group, "context_id": line.get("context_id"),
-                         "prompt": prompt, "chosen": chosen, "rejected": rejected})  # fmt: skip
+                         "image_id": line.get("image_id"), "prompt": prompt, "chosen": chosen, "rejected": rejected})  # fmt: skip
     if not rows:
         raise InputError("holds no rows", file=path, remedy="It should hold pairs or ranked lists, one JSON object a line")
     return check(pl.DataFrame(rows, schema=PAIRS.dtypes), PAIRS, path)
@@ -58,18 +58,23 @@ def read_pairs(path: str | Path) -> pl.DataFrame:
 def place_pairs(pairs: pl.DataFrame, train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
     """The PAIRS that may be learned from; `group_id` is now the group of the training rows that a pair is linked to.
 
-    Linked are rows (of RATED) and pairs that share the id of a group or a context, or a text (after `normalise`, or with
-    a cosine of COPY or more), however indirectly. What is linked to a test row is left out, and so is what is linked to
+    Linked are rows (of RATED) and pairs that share the id of a group, a photo or a context, or a text (after `normalise`,
+    or with a cosine of COPY or more), however indirectly. What is linked to a test row is left out, and so is what is linked to
     training rows of several groups, for no fold could hold it out with both. What no row is linked to keeps its group.
     """
-    ids, text = {"id": "group_id", "other_id": "context_id"}, {"text": "text", "other_text": "text"}
+    ids, text = ("group_id", "context_id", "image_id"), {"text": "text", "other_text": "text"}
     both = pl.concat([
-        train.select(**ids, **text, home="group_id", tested=pl.lit(False)),
-        test.select(**ids, **text, home=pl.lit(None, pl.String), tested=pl.lit(True)),
-        pairs.select(id="group_id", other_id=pl.coalesce("context_id", "group_id"), text="chosen", other_text="rejected",
-                     home=pl.lit(None, pl.String), tested=pl.lit(False)),
+        train.select(*ids, **text, home="group_id", tested=pl.lit(False)),
+        test.select(*ids, **text, home=pl.lit(None, pl.String), tested=pl.lit(True)),
+        pairs.select(*ids, text="chosen", other_text="rejected", home=pl.lit(None, pl.String), tested=pl.lit(False)),
     ]).with_row_index("owner")  # fmt: skip
-    ends = pl.concat([both.select("owner", "id", "text"), both.select("owner", id="other_id", text="other_text")])
+    ends = pl.concat(
+        [
+            both.select("owner", id="group_id", text="text"),
+            both.select("owner", id=pl.coalesce("context_id", "group_id"), text="other_text"),
+            both.select("owner", id=pl.coalesce("image_id", "group_id"), text="text"),
+        ]
+    )
     keys = [normalise(text) for text in ends["text"]]
     parts = connected([ends["owner"].to_list(), ends["id"].to_list(), keys], near_pairs(keys, COPY))[: len(both)]
     homes = pl.col("home").drop_nulls()

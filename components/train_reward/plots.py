@@ -6,66 +6,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from memozy.records import RATING_LEVELS, nearest_level
-from memozy.reports import LIGHT
+from memozy.reports.drawing import BLUE, CARD, DASHED, GREEN, INK, LEVEL_NAMES, MUTED, ORANGE, canvas, legend
 
-INK, MUTED, LINE, CARD = LIGHT["ink"], LIGHT["muted"], LIGHT["line"], LIGHT["card"]
-BLUE, ORANGE, GREEN, PINK = LIGHT["blue"], LIGHT["orange"], LIGHT["green"], LIGHT["pink"]
 MOST_POINTS = 800  # of a scatter: more would only blacken it and swell the page
-_DASHED = (0, (4, 3))
-_WIDTH = 5.0  # inches; the page scales it to the column
-
-
-def level_name(level: float) -> str:
-    return f"{level:+g}" if level else "0"
-
-
-LEVEL_NAMES = [level_name(level) for level in RATING_LEVELS]
-
-
-def _figure(height: float):
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _legend(figure: Figure, columns: int) -> None:
-    figure.legend(loc="outside upper left", ncols=columns, borderaxespad=0.2, handlelength=1.4, columnspacing=1.4,
-                  labelcolor=INK)  # fmt: skip
-
-
-def intervals(names: Sequence[str], series: Mapping[str, Sequence], xlabel: str,
-              lines: Mapping[str, float] = {}) -> Figure:  # fmt: skip
-    """Figures with their intervals, one row for each name, top to bottom, and dashed lines to hold them against.
-
-    series: label -> [value, low, high] or None for each name; bounds may be None. Each label has its colour and mark.
-    lines: label -> where it stands, drawn in order in orange and grey.
-    """
-    several = max(sum(column[i] is not None for column in series.values()) for i in range(len(names))) > 1
-    step = 0.24 if several else 0.0
-    figure, axes = _figure(1.25 + (0.34 if not several else 0.3 + 0.16 * len(series)) * len(names))
-    for (label, at), colour in zip(lines.items(), (ORANGE, MUTED), strict=False):
-        axes.axvline(at, color=colour, linewidth=1.2, linestyle=_DASHED, zorder=1, label=label)
-    styles = zip((BLUE, ORANGE, GREEN, MUTED), "osDo", strict=True)
-    for k, ((label, column), (colour, mark)) in enumerate(zip(series.items(), styles, strict=False)):
-        rows = [i for i, each in enumerate(column) if each is not None]
-        value, low, high = np.array([column[i] for i in rows], float).reshape(-1, 3).T
-        y = np.array(rows) + (k - (len(series) - 1) / 2) * step
-        axes.hlines(y, low, high, color=colour, linewidth=4.5 if not several else 3.5, alpha=0.4)
-        axes.scatter(value, y, s=42, color=colour, marker=mark, zorder=3, label=label)
-    axes.set_yticks(range(len(names)), names)
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.grid(axis="x")
-    axes.grid(axis="y", visible=False)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.locator_params(axis="x", nbins=6)
-    axes.set_xlabel(xlabel)
-    if len(series) + len(lines) > 1:
-        _legend(figure, 2)
-    return figure
 
 
 def levels(counts: Mapping[str, Sequence[int]]) -> Figure:
     """Grouped bars: the share of each rating level within each of `counts`, every bar with its number of rows."""
-    figure, axes = _figure(2.9)
+    figure, axes = canvas(2.9)
     width = 0.84 / len(counts)
     for i, ((label, values), colour) in enumerate(zip(counts.items(), (MUTED, BLUE, ORANGE), strict=False)):
         x = np.arange(len(values)) + (i - (len(counts) - 1) / 2) * width
@@ -76,7 +24,7 @@ def levels(counts: Mapping[str, Sequence[int]]) -> Figure:
     axes.tick_params(axis="x", length=0)
     axes.set(xlabel="rating", ylabel="% of the rows")
     axes.margins(y=0.12)
-    _legend(figure, len(counts))
+    legend(figure, len(counts))
     return figure
 
 
@@ -87,7 +35,7 @@ def predictions(rating, predicted, low, high, colour: str) -> Figure:
     Points are shifted sideways by a fixed pattern, so that those of one level do not hide each other.
     """
     rating, predicted, low, high = (np.asarray(v, float) for v in (rating, predicted, low, high))
-    figure, axes = _figure(4.4)
+    figure, axes = canvas(4.4)
     open_ = np.flatnonzero(high > low)  # what the gate shut has no interval
     bins = [open_[b] for b in bins_of(predicted[open_], 12)]
     ends = open_[np.argsort(predicted[open_], kind="stable")]
@@ -97,7 +45,7 @@ def predictions(rating, predicted, low, high, colour: str) -> Figure:
                        linewidth=0, label="where ratings should lie")  # fmt: skip
     shown = np.unique(np.linspace(0, len(rating) - 1, min(len(rating), MOST_POINTS)).astype(int))
     shift = (np.arange(len(shown)) * 0.6180339887 % 1 - 0.5) * 0.28
-    axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1, linestyle=_DASHED, label="no error")
+    axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1, linestyle=DASHED, label="no error")
     axes.scatter(rating[shown] + shift, predicted[shown], s=13, color=colour, alpha=0.6, linewidth=0, label="one diary")
     level = np.array([nearest_level(r) for r in rating])
     means = [predicted[level == one].mean() for one in np.unique(level)]
@@ -106,14 +54,14 @@ def predictions(rating, predicted, low, high, colour: str) -> Figure:
     axes.set(xlim=(-1.22, 1.22), ylim=(-1.1, 1.1), xlabel="rating", ylabel="predicted")
     axes.set_xticks(RATING_LEVELS, LEVEL_NAMES)
     axes.set_yticks(RATING_LEVELS, LEVEL_NAMES)
-    _legend(figure, 2)
+    legend(figure, 2)
     return figure
 
 
 def reliability(parts: Mapping[str, Sequence[tuple]]) -> Figure:
     """Mean rating against mean score of bins: label -> (mean score, mean rating, half the interval or None) each."""
-    figure, axes = _figure(4.2)
-    axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1, linestyle=_DASHED, label="perfect")
+    figure, axes = canvas(4.2)
+    axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1, linestyle=DASHED, label="perfect")
     for (label, bins), colour, mark in zip(parts.items(), (BLUE, ORANGE), "os", strict=False):
         score, rating, half = np.array(bins, float).T
         axes.vlines(score, rating - half, rating + half, color=colour, linewidth=3, alpha=0.35)
@@ -121,7 +69,7 @@ def reliability(parts: Mapping[str, Sequence[tuple]]) -> Figure:
     axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xlabel="mean score", ylabel="mean rating")
     axes.set_xticks(RATING_LEVELS, LEVEL_NAMES)
     axes.set_yticks(RATING_LEVELS, LEVEL_NAMES)
-    _legend(figure, 3)
+    legend(figure, 3)
     return figure
 
 
@@ -139,13 +87,13 @@ def learning(curve: Mapping, constant: float) -> Figure:
     curve: points [{n_rows, mse}], floor, scale, exponent, gain [value, low, high]. constant: its squared error.
     """
     rows, mse = (np.array([p[key] for p in curve["points"]], float) for key in ("n_rows", "mse"))
-    figure, axes = _figure(3.1)
+    figure, axes = canvas(3.1)
     size = np.linspace(rows.min(), 2 * rows.max(), 60)
     fitted = curve["floor"] + curve["scale"] * size ** -curve["exponent"]
     seen = size <= rows.max()
     now = curve["floor"] + curve["scale"] * rows.max() ** -curve["exponent"]
     gain, low, high = np.array(curve["gain"], float)
-    axes.axhline(constant, color=ORANGE, linewidth=1.2, linestyle=_DASHED, label="a constant")
+    axes.axhline(constant, color=ORANGE, linewidth=1.2, linestyle=DASHED, label="a constant")
     axes.plot(size[seen], fitted[seen], color=BLUE, linewidth=1.4, label="fitted curve")
     axes.plot(size[~seen], fitted[~seen], color=BLUE, linewidth=1.4, linestyle=(0, (1, 2)))
     axes.scatter(rows, mse, s=36, color=BLUE, zorder=3, label="measured")
@@ -153,13 +101,13 @@ def learning(curve: Mapping, constant: float) -> Figure:
     axes.scatter(2 * rows.max(), now - gain, s=46, marker="D", color=GREEN, zorder=3, label="twice the ratings")
     axes.set(xlabel="diaries to learn from", ylabel="MSE")
     axes.margins(x=0.06, y=0.12)
-    _legend(figure, 2)
+    legend(figure, 2)
     return figure
 
 
 def bars(names: Sequence[str], values: Sequence[float], xlabel: str) -> Figure:
     """Horizontal bars from 0, what raises in blue, what lowers in orange and hatched, each with its value."""
-    figure, axes = _figure(0.9 + 0.27 * len(names))
+    figure, axes = canvas(0.9 + 0.27 * len(names))
     for colour, hatch, chosen in ((BLUE, None, lambda v: v >= 0), (ORANGE, "////", lambda v: v < 0)):
         rows = [i for i, v in enumerate(values) if chosen(v)]
         drawn = axes.barh(rows, [values[i] for i in rows], 0.72, color=colour, hatch=hatch, edgecolor=CARD, linewidth=0)

@@ -1,7 +1,6 @@
 """Train the reward model: compare candidates on the training rows, fit the champion, test it once, say what it is."""
 
 import json
-from pathlib import Path
 
 import polars as pl
 
@@ -32,7 +31,7 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
                          remedy="Hold out two groups or more as 'test'")  # fmt: skip
 
     plan = procedure.plan(config, train["copies"].to_numpy())  # a wrong name is said before a judge is paid
-    rows, judge, graded, pairs = _rows(train, test, config, work)
+    rows, judge, graded, pairs = _rows(train, test, config)
     cost = graded["cost_usd"] if graded else 0.0
     progress = Progress("train_reward", config.folds * config.repeats, "folds")
     said = procedure.cross_validate(rows, plan, config, work, progress.advance)
@@ -63,10 +62,10 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
                for part, of in (("cv", "train_cv"), ("recipe", "recipe_cv"), ("test", "test"))
                for name in ("mse", "mae", "r2", "spearman", "kappa", "rho2_within", "coverage")}  # fmt: skip
     constants = {f"constant_{part}_mse": card["metrics"][of]["constant_mse"] for part, of in (("cv", "train_cv"), ("test", "test"))}
-    return Result(metrics={**metrics, **constants, "n_train": len(train), "n_test": len(test), "cost_usd": cost})
+    return Result(metrics={**metrics, **constants, "n_train": len(train), "n_test": len(test)})
 
 
-def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config, work: Path):
+def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config):
     """The training rows as the procedure takes them, the judge whose grades they carry, and what the card says of judge and pairs."""
     from components.train_reward import examples, pairs_file
     from components.train_reward.procedure import Rows
@@ -80,8 +79,7 @@ def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config, work: Path):
     if "judge" in config.candidates:
         shown = examples.choose(texts, ratings, groups, config.examples_per_level, config.seed)
         judge, other = (Judge(config.llm, RUBRIC, some) for some in shown)
-        found = examples.grade_rows(judge, other, texts, groups, work / "judge.jsonl",
-                                    Progress("train_reward", len(texts), "grades"))  # fmt: skip
+        found = examples.grade_rows(judge, other, texts, groups, Progress("train_reward", len(texts), "grades"))
         grades = found.values
         graded = {"model": config.llm.model, "examples": len(judge.examples),
                   "shortfall": examples.shortfall(judge.examples, config.examples_per_level),

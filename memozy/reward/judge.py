@@ -6,26 +6,29 @@ the judge is asked near-greedily and with one seed, whatever a writer's temperat
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from memozy.llm import ChatModel, Completion, LLMConfig, LocalChat, complete_all, open_llm
+from memozy.llm import ChatModel, Completion, LLMConfig, Request, open_llm
 from memozy.records import RATING_LEVELS, InputError, nearest_level
 from memozy.stages import Progress
+from memozy.texts import fenced
 
 TEMPERATURE = 0.01  # of the judge's answers: near-greedy, whatever temperature the configured model writes at
 SEED, SEED_ANEW = 0, 1  # of every text's first answer, and of the second where the first could not be read
+SCHEMA = {
+    "type": "object",
+    "properties": {"reason": {"type": "string"}, "rating": {"type": "number", "enum": list(RATING_LEVELS)}},
+    "required": ["reason", "rating"],
+    "additionalProperties": False,
+}  # the answer, for endpoints that can be held to one
 
 RUBRIC = """\
 사진 한 장과 짧은 대화를 바탕으로, 사용자를 대신해 모델이 쓴 일기를 평가한다. 네 가지를 본다.
@@ -45,8 +48,6 @@ _RULES = """\
 답은 JSON 객체 하나뿐이다: {"reason": "한 문장, 30자 안팎", "rating": 등급}
 rating은 1, 0.5, 0, -0.5, -1 가운데 하나인 숫자다. JSON 앞뒤에 다른 말을 붙이지 않는다."""
 
-# marks of our fence and of chat templates (<|im_end|>, [|assistant|], [INST]), also as NFKC would make them
-_MARKS = str.maketrans("<>[]|＜＞［］｜", "‹›〔〕¦‹›〔〕¦")
 _CODE_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 
 
@@ -82,17 +83,16 @@ class Judge:
 
     def prompt(self, text: str) -> str:
         """What the chat model is asked about `text`. All but the last lines are the same for every text."""
-        shown = [f"{_fenced(e.text)}\n등급: {nearest_level(e.rating):g}" for e in self.examples]
+        shown = [f"{fenced(e.text, 'diary')}\n등급: {nearest_level(e.rating):g}" for e in self.examples]
         shown = ["사람이 등급을 매긴 예:", *shown] if shown else []
-        asked = ["평가할 글:", _fenced(text), "위 글의 등급을 JSON 객체 하나로 답한다."]
+        asked = ["평가할 글:", fenced(text, "diary"), "위 글의 등급을 JSON 객체 하나로 답한다."]
         return "\n\n".join([self.rubric, _RULES, *shown, "\n".join(asked)])
 
-    def grade(self, texts: Sequence[str], journal: Path | None = None, progress: Progress | None = None) -> Grades:
+    def grade(self, texts: Sequence[str], progress: Progress | None = None) -> Grades:
         """The grades of `texts`, in their order; equal texts are asked about once.
 
-        An answer that cannot be read is asked for once again, with another seed. journal: where answers are kept,
-        so that a killed attempt is gone on with and only what was on its way (at most `llm.concurrency` answers)
-        is paid for again; every set of prompts, model and parameters has a file of its own beside it.
+        An answer that cannot be read is asked for once again, with another seed. Answers are in the ledger: a killed
+        attempt is gone on with.
         Raises InputError where the model cannot be asked; what it answers is never an error.
         """
         progress = progress or Progress("judge", len(texts), "texts")
@@ -100,13 +100,11 @@ class Judge:
         distinct = list(dict.fromkeys(prompts))
         if len(distinct) < len(prompts):
             progress.advance(len(prompts) - len(distinct))
-        with tempfile.TemporaryDirectory() as scratch:
-            journal = journal or Path(scratch) / "answers.jsonl"
-            first = self._ask(distinct, SEED, journal, progress)
-            last = dict(zip(distinct, (done.text for done in first), strict=True))
-            unread = [prompt for prompt in distinct if read_rating(last[prompt]) is None]
-            anew = Progress(progress.stage, len(unread), "unreadable answers asked for again")
-            second = self._ask(unread, SEED_ANEW, journal, anew) if unread else []
+        first = self._ask(distinct, SEED, progress)
+        last = dict(zip(distinct, (done.text for done in first), strict=True))
+        unread = [prompt for prompt in distinct if read_rating(last[prompt]) is None]
+        anew = Progress(progress.stage, len(unread), "unreadable answers asked for again")
+        second = self._ask(unread, SEED_ANEW, anew)
         last |= zip(unread, (done.text for done in second), strict=True)
         ratings = [read_rating(last[prompt]) for prompt in prompts]
         failures = [(i, last[prompts[i]]) for i, rating in enumerate(ratings) if rating is None]
@@ -114,15 +112,8 @@ class Judge:
         return Grades(values, sum(done.cost_usd for done in [*first, *second]), failures)
 
     def cost_bound(self, texts: Sequence[str]) -> float:
-        """What `grade` costs at most, in US dollars: each distinct text asked about twice, each answer of full length.
-
-        A token is taken to hold at least one character. For running text in vocabularies made with Korean in mind
-        that is cautious; it is no proof, since rare syllables and emoji can take several tokens.
-        """
-        prompts = {self.prompt(text) for text in texts}
-        read = sum(map(len, prompts)) * (self.llm.usd_per_million_input or 0.0)
-        written = len(prompts) * self.llm.max_new_tokens * (self.llm.usd_per_million_output or 0.0)
-        return 2 * (read + written) / 1_000_000
+        """What `grade` costs at most where no attempt is lost, in US dollars: each distinct text asked about twice."""
+        return 2 * self.llm.worst_usd([Request(prompt, schema=SCHEMA) for prompt in {self.prompt(t) for t in texts}])
 
     def as_dict(self) -> dict[str, Any]:
         """All there is to a judge, for JSON. It holds no key, but the examples' texts."""
@@ -139,32 +130,15 @@ class Judge:
             raise InputError(f"describes no judge ({str(error).splitlines()[0]})", field="judge",
                              remedy="Train the reward model again with this version") from None  # fmt: skip
 
-    def _ask(self, prompts: list[str], seed: int, journal: Path, progress: Progress) -> list[Completion]:
-        config = self.llm.model_copy(update={"temperature": TEMPERATURE})
-        parameters = config.model_dump_json(include={"backend", "model", "max_new_tokens", "temperature"})
-        asked = hashlib.sha256(json.dumps([parameters, seed, prompts]).encode()).hexdigest()
-        steady = _Steady(_opened(config), seed)
-        return complete_all(steady, prompts, seed, journal.with_stem(f"{journal.stem}-{asked[:16]}"), progress)
+    def _ask(self, prompts: list[str], seed: int, progress: Progress) -> list[Completion]:
+        llm = _opened(self.llm.model_copy(update={"temperature": TEMPERATURE}))
+        return llm.complete([Request(prompt, schema=SCHEMA) for prompt in prompts], seed, progress)
 
 
 @lru_cache(maxsize=1)
 def _opened(config: LLMConfig) -> ChatModel:
     """Opened once in a process, for all judges that ask this model: a local one takes its time to load."""
     return open_llm(config, blank_ok=True)
-
-
-class _Steady:
-    """A chat model for `complete_all` that asks about every prompt with the same seed, wherever it stands."""
-
-    def __init__(self, llm: ChatModel, seed: int) -> None:
-        self.llm, self.seed, self.name, self.chunk = llm, seed, llm.name, llm.chunk
-
-    def complete(self, prompts: Sequence[str], seed: int) -> list[Completion]:
-        """One completion per prompt, in order; `seed`, which tells the place of the prompts, has no say."""
-        if isinstance(self.llm, LocalChat):
-            return self.llm.complete(prompts, self.seed)
-        with ThreadPoolExecutor(self.chunk) as pool:  # of several prompts an endpoint would count the seed up
-            return [done for [done] in pool.map(lambda prompt: self.llm.complete([prompt], self.seed), prompts)]
 
 
 def read_rating(answer: str) -> float | None:
@@ -181,7 +155,3 @@ def read_rating(answer: str) -> float | None:
         return None
     return next((level for level in RATING_LEVELS if level == rating), None)
 
-
-def _fenced(text: str) -> str:
-    """`text` between tags; its own brackets and bars become look-alikes, so that no tag or chat marker can stand in it."""
-    return f"<diary>\n{text.translate(_MARKS)}\n</diary>"

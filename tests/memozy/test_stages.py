@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from memozy import stages
+from memozy.ledger import open_ledger
 from memozy.records import InputError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = """
 from pydantic import BaseModel, ConfigDict
+from memozy.llm import LLMConfig
 from memozy.stages import InputFile
 
 class Inner(BaseModel):
@@ -32,10 +34,13 @@ class Config(BaseModel):
     wait_for: str = ""
     forget: bool = False
     inner: Inner = Inner()
+    llm: LLMConfig = LLMConfig(model="m", budget_usd=10.0)
+    usd: float = 0.0
 """
 STAGE = '''
 import os, time
 from pathlib import Path
+from memozy import ledger
 from memozy.records import InputError
 from memozy.stages import In, Out, Result, Work
 
@@ -44,6 +49,12 @@ def run(config, *, text: In, upper: Out, parts: Out, work: Work) -> Result:
     with open(os.environ["CALLS"], "a") as calls:
         calls.write("resumed\\n" if (work / "checkpoint").exists() else "new\\n")
     (work / "checkpoint").write_text("half")
+    if config.usd:
+        book = ledger.current()
+        book.reserve("call", model="m", worst_usd=config.usd, budget_usd=None)
+        book.settle("call", ledger.Answer("hi", config.usd))
+        book.reserve("killed", model="m", worst_usd=config.usd, budget_usd=None)
+        book.lose("killed")
     if config.wait_for:
         upper.write_text("half")
         Path(config.wait_for).write_text("here")
@@ -153,6 +164,26 @@ execute("scratch_stage", {{"wait_for": {str(here)!r}}}, {{"text": {str(scratch /
     assert calls(scratch) == ["new", "resumed"]
 
 
+def test_what_a_stage_has_spent_is_in_its_metrics_and_in_the_ledger_of_the_run(scratch, monkeypatch, capsys):
+    assert "cost_usd" not in execute(scratch).metrics
+    assert execute(scratch, usd=0.25).metrics == {"lines": 2, "cost_usd": 0.5}
+    assert capsys.readouterr().out.rstrip().endswith(" s, $0.5000")
+    with open_ledger(f"sqlite:///{scratch / 'run/ledger.sqlite'}") as book:
+        assert book.total("scratch_stage").settled_usd == book.total("scratch_stage").lost_usd == 0.25
+    monkeypatch.setenv("MEMOZY_LEDGER", f"sqlite:///{scratch / 'elsewhere'}")
+    assert execute(scratch, usd=0.125).metrics["cost_usd"] == 0.25
+    assert (scratch / "elsewhere").exists()
+
+
+def test_a_higher_budget_goes_on_with_the_same_attempt(scratch):
+    with pytest.raises(InputError, match="llm.budget_usd', value 1.5: .* Raise it and run again"):
+        execute(scratch, usd=1.0, llm={"model": "m", "budget_usd": 1.5})
+    assert execute(scratch, usd=1.0, llm={"model": "m", "budget_usd": 4.0, "retries": 2}).metrics["cost_usd"] >= 2.0
+    assert calls(scratch) == ["new", "resumed"]
+    execute(scratch, usd=1.0, llm={"model": "m", "budget_usd": 5.0})
+    assert calls(scratch) == ["new", "resumed"]  # kept: a limit changes no result
+
+
 def test_bad_input_leaves_nothing(scratch):
     (scratch / "text").write_text("")
     with pytest.raises(InputError, match="text: holds no rows"):
@@ -174,7 +205,7 @@ def test_a_stage_that_forgets_an_output_has_failed(scratch):
     [
         ({"tims": 2}, "scratch_stage, field 'tims', value 2: unknown key. Did you mean 'times'?"),
         ({"inner": {"word": "x"}}, "scratch_stage, field 'inner.word', value 'x': unknown key. Did you mean 'words'?"),
-        ({"zzz": 2}, "unknown key. Known keys: times, wait_for, forget, inner"),
+        ({"zzz": 2}, "unknown key. Known keys: times, wait_for, forget, inner, llm, usd"),
         ({"times": "many"}, "scratch_stage, field 'times', value 'many': Input should be a valid integer"),
     ],
 )

@@ -11,10 +11,12 @@ from components.train_ppo.environment import PromptDiary
 from components.train_ppo.stage import best_update, run
 from components.train_sft.config import Config as SFTConfig
 from components.train_sft.stage import run as run_sft
+from memozy.ledger import open_ledger
 from memozy.llm import LLMConfig, open_llm
 from memozy.modeling import LanguageModel
 from memozy.records import read_contexts
 from memozy.reward import RewardModel
+from tests.endpoint import PAID, serving
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +28,16 @@ def sft(data, tmp_path_factory):
     return folder
 
 
-def settings(data):
+def settings(data, **changes):
     return Config(
         contexts=str(data / "contexts.jsonl"), n_contexts=20, llm=LLMConfig(model=str(data / "models/writer")), updates=3,
         rollouts=6, contexts_per_prompt=2, epochs=1, mini_batches=2, learning_rate=5e-3,
-    )  # fmt: skip
+    ).model_copy(update=changes)  # fmt: skip
 
 
-def train(data, sft, reward, folder):
+def train(data, sft, reward, folder, **changes):
     (folder / "work").mkdir(parents=True, exist_ok=True)
-    run(settings(data), sft=sft, reward=reward, policy=folder / "policy", curves=folder / "curves",
+    run(settings(data, **changes), sft=sft, reward=reward, policy=folder / "policy", curves=folder / "curves",
         samples=folder / "samples", work=folder / "work")  # fmt: skip
     rows = [json.loads(line) for line in (folder / "curves").read_text(encoding="utf-8").splitlines()]
     return [{k: v for k, v in row.items() if "seconds" not in k} for row in rows]
@@ -67,6 +69,33 @@ def test_killed_it_ends_bit_for_bit_as_if_it_had_not_been(data, sft, reward, tmp
     assert taken == [2]
     a, b = weights(tmp_path / "whole"), weights(tmp_path / "killed")
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+DIARY = "동생이랑 강릉 바다에 갔다. 연을 날리다가 줄이 끊어져 한참 웃었다. 바람은 찼지만 오래 걸었다!"
+
+
+def test_killed_between_paying_and_learning_it_pays_for_no_diary_twice(data, sft, reward, tmp_path, monkeypatch):
+    """As costly a moment as there is: an update's diaries are written and paid for, and nothing is saved of it."""
+    score = RewardModel.score
+    paying = {"llm": PAID.model_copy(update={"concurrency": 8}), "learning_rate": 1e-4}
+    with serving(lambda prompt: DIARY) as endpoint, open_ledger(f"sqlite:///{tmp_path / 'l.sqlite'}", "train_ppo") as book:
+        paid = []
+
+        def killing(self, texts):
+            paid.append(endpoint.usd)
+            if len(paid) == 2:
+                raise KeyboardInterrupt
+            return score(self, texts)
+
+        monkeypatch.setattr(RewardModel, "score", killing)
+        with pytest.raises(KeyboardInterrupt):
+            train(data, sft, reward, tmp_path / "ppo", **paying)
+        assert paid[1] > paid[0] > 0 and book.total().settled_usd == pytest.approx(endpoint.usd, abs=1e-9)
+        rows = train(data, sft, reward, tmp_path / "ppo", **paying)
+        assert set(endpoint.billed.values()) == {1} and paid[2] == paid[1] < endpoint.usd
+        # what the update that was cut short had paid is in no row, but in the stage's total
+        assert [row["cost_usd"] for row in rows] == pytest.approx([paid[0], 0.0, endpoint.usd - paid[2]], abs=1e-9)
+        assert book.total("train_ppo").spent_usd == pytest.approx(endpoint.usd, abs=1e-9)
 
 
 def test_the_kept_update_is_the_best_within_the_kl_target():

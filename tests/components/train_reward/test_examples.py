@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.train_reward.examples import choose, grade_rows, shortfall
-from memozy.llm import LLMConfig
 from memozy.records import RATING_LEVELS, InputError, nearest_level
 from memozy.reward.judge import RUBRIC, Example, Judge
+from tests.endpoint import PAID, judged, serving
 
 REAL = Path(os.environ.get("MEMOZY_SHARED_DATA", Path(__file__).parents[4] / "shared/data")) / "rated_diaries.jsonl"
-PAID = LLMConfig(backend="openai", model="m", usd_per_million_input=1.0, usd_per_million_output=0.0)
 
 
 def groups_of(examples):
@@ -82,42 +79,19 @@ def test_real_diaries_fill_both_sets():
         assert len(groups_of(a)) == len(groups_of(b)) == 20 and not groups_of(a) & groups_of(b)
 
 
-class Endpoint(BaseHTTPRequestHandler):
+def answer(prompt):
     """Grades a text, «<group> …», 1 where an example in the prompt is of its group, else 0; garbage for «broken»."""
-
-    def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        *shown, text = re.findall(r"<diary>\n(\S+) (.*)\n</diary>", asked["messages"][0]["content"])
-        self.server.judged[" ".join(text)] += 1
-        answer = "?" if text[1] == "broken" else json.dumps({"rating": int(text[0] in dict(shown))})
-        reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m",
-                 "usage": {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11},
-                 "choices": [{"index": 0, "finish_reason": "stop",
-                              "message": {"role": "assistant", "content": answer}}]}  # fmt: skip
-        body = json.dumps(reply).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+    *shown, text = re.findall(r"<diary>\n(\S+) (.*)\n</diary>", prompt)
+    return "?" if text[1] == "broken" else json.dumps({"rating": int(text[0] in dict(shown))})
 
 
 @pytest.fixture
-def endpoint(monkeypatch):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    server.judged = Counter()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    yield server
-    server.shutdown()
-    server.server_close()
+def endpoint():
+    with serving(answer) as server:
+        yield server
 
 
-def test_each_row_is_graded_once_by_a_judge_that_saw_nothing_of_its_group(endpoint, tmp_path, capsys):
+def test_each_row_is_graded_once_by_a_judge_that_saw_nothing_of_its_group(endpoint, capsys):
     groups = [f"g{n % 12}" for n in range(60)]
     texts = [f"{g} {n}" for n, g in enumerate(groups)]
     texts[17], texts[40] = "g5 broken", "g4 broken"
@@ -125,13 +99,14 @@ def test_each_row_is_graded_once_by_a_judge_that_saw_nothing_of_its_group(endpoi
     a, b = (Judge(PAID, RUBRIC, e) for e in choose(texts, ratings, groups, 1, 0))
     assert len(groups_of(a.examples)) == 5
 
-    said = grade_rows(a, b, texts, groups, tmp_path / "judge.jsonl")
+    said = grade_rows(a, b, texts, groups)
     assert f"m grades 60 texts for at most ${a.cost_bound(texts):.2f}\n" in capsys.readouterr().out
     assert np.flatnonzero(np.isnan(said.values)).tolist() == [17, 40]
     assert said.failures == [(17, "?"), (40, "?")]
     assert np.nansum(said.values) == 0  # nobody peeked
-    assert endpoint.judged == Counter(dict.fromkeys(texts, 1)) | {"g5 broken": 2, "g4 broken": 2}
-    assert said.cost_usd == pytest.approx(62 * 10e-6)
+    paid = Counter(judged(prompt) for prompt in endpoint.paid.elements())
+    assert paid == Counter(dict.fromkeys(texts, 1)) | {"g5 broken": 2, "g4 broken": 2}
+    assert said.cost_usd == pytest.approx(endpoint.usd)
 
     peeking = a.grade(texts).values  # set A alone, on its own groups too: the server would tell
     assert [v == 1 for v in peeking] == [

@@ -113,10 +113,12 @@ OTHER = {"text": "다른 글"}
         ({"text": ALIKE.replace(" ", "  ") + "!!"}, "hold the same text", 8),
         ({"text": ALIKE + "고"}, "hold nearly the same text", 8),
         (OTHER | {"context_id": "c01"}, "are of one photo", 8),
+        (OTHER | {"image_id": "c01"}, "are of one photo", 8),
+        (OTHER | {"context_id": "c01", "image_id": "p"}, "are of one context", 8),
         (OTHER | {"context_id": "c99", "group_id": "c01", "split": "test"}, "stand in one group", 5),
         (OTHER | {"diary_id": "d0004"}, "are one diary", 8),
     ],
-    ids=["text", "signs", "near", "photo", "group", "diary"],
+    ids=["text", "signs", "near", "context", "photo", "context of two photos", "group", "diary"],
 )
 def test_each_link_is_named_with_its_rows(frame, values, link, n_linked):
     # rows 4 and 8 are the first of photos c01 and c02, both to train on, four diaries each

@@ -1,9 +1,7 @@
 """The reward model's page, rendered from a card that the stage's own functions make of small synthetic data."""
 
 import copy
-import re
 from dataclasses import fields
-from html.parser import HTMLParser
 
 import numpy as np
 import polars as pl
@@ -12,56 +10,16 @@ import pytest
 from components.train_reward import evidence, explain, learning, metrics, page, plots, procedure
 from components.train_reward.config import Config
 from memozy.records import RATING_LEVELS, nearest_level
-from memozy.reports import number, percent
+from memozy.reports import drawing, number, percent
 from memozy.reward.calibration import Calibration
 from memozy.reward.features import Features
 from memozy.reward.gate import Gate
 from memozy.reward.model import combine_votes
 from memozy.reward.surface import SURFACE
+from tests.pages import EVIL, Page
 
-VOID = {"meta", "br", "img", "hr", "link", "input"}
 CONFIG = Config(bootstrap=100)
 WORDS = ("바다에 갔다.", "친구와 국수를 먹었다!", "바람이 시원했다.", "일기를 작성했습니다.", "조용한 골목을 걸었다.")
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements, visible text, each table's rows of cells; complains about unclosed tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open, self.elements, self.text, self.rows = [], [], "", []
-        self.feed(html)
-        assert not self.open, f"unclosed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text += data
-            if {"td", "th"} & set(self.open):
-                self.rows[-1][-1] += data
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.elements if name == tag]
-
-    def row(self, first):
-        """The cells after the row's first, which begins with `first`."""
-        found = [cells[1:] for cells in self.rows if cells[0].startswith(first)]
-        assert len(found) == 1, (first, found)
-        return found[0]
 
 
 def said_of(votes, ratings, calibration):
@@ -87,7 +45,10 @@ def made():
     votes = {"constant": constant, "ensemble": good[:, :n], "ensemble_copies": good[:, :n] - 0.1,
              "ridge": 0.7 * good[:, :n], procedure.SELECTED: good[:, :n] * 0.95}  # fmt: skip
     said = procedure.Said({k: said_of(v, ratings[:n], calibration) for k, v in votes.items()}, {})
-    once, tested = said.first("ensemble"), combine_votes(good[:1, n:], np.ones(1), *np.zeros((2, 24), bool), calibration)
+    once, tested = (
+        said.first("ensemble"),
+        combine_votes(good[:1, n:], np.ones(1), *np.zeros((2, 24), bool), calibration),
+    )
     mean_score, settings = said.candidates["ensemble"].score.mean(axis=0), {"n": 100, "seed": 0}
     arms = [None] * 144
     of = {part: evidence.quality(said.candidates[name], ratings[:n], arms[:n], constant, groups[:n], CONFIG)
@@ -179,7 +140,7 @@ def test_every_figure_shown_is_the_cards(made, html):
 
 def test_every_plot_says_its_figures_to_who_does_not_see_it(made, html):
     shown = Page(html)
-    labels = [attrs["aria-label"] for attrs in shown.all("svg")]
+    labels = shown.labels()
     assert len(labels) == 11 and shown.text.count("rubric: length") == 1
     leaderboard = next(label for label in labels if label.startswith("Mean squared error of every candidate"))
     for row in made[0]["candidates"]:
@@ -188,12 +149,7 @@ def test_every_plot_says_its_figures_to_who_does_not_see_it(made, html):
 
 def test_the_page_is_self_contained_well_formed_and_the_same_each_time(made, html):
     shown = Page(html)
-    assert not shown.all("script") and not shown.all("link") and not shown.all("img")
-    links = [v for _, attrs in shown.elements for k, v in attrs.items() if k in ("src", "href")]
-    ids = [attrs["id"] for _, attrs in shown.elements if "id" in attrs]
-    assert links and all(link.startswith("#") and link[1:] in ids for link in links) and len(ids) == len(set(ids))
-    assert "@import" not in html and not re.search(r"url\((?!#)", html) and "http" not in html.replace("http-equiv", "")
-    assert all(th.get("scope") in ("col", "row") for th in shown.all("th"))
+    shown.check_self_contained()
     assert html == page.render(*made)
 
 
@@ -224,9 +180,6 @@ def test_a_constant_champion_has_a_page_too(evident):
     assert "No candidate was shown to beat a constant" in Page(page.render(card, flat, worst)).text
 
 
-EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
-
-
 def test_texts_and_names_are_inert_wherever_they_stand(evident):
     card, predictions, worst = evident
     for row in (*worst["over"], *worst["under"]):
@@ -235,8 +188,7 @@ def test_texts_and_names_are_inert_wherever_they_stand(evident):
     card["candidates"][0]["name"] = card["importance"][0]["part"] = card["copies"]["verdict"] = EVIL
     card["contributions"]["columns"][0][0] = card["learning"]["sentence"] = EVIL
     shown = Page(page.render(card, predictions.with_columns(text=pl.lit(EVIL), diary_id=pl.lit(EVIL)), worst))
-    assert not shown.all("script") and not shown.all("img")
-    assert not [k for _, attrs in shown.elements for k in attrs if k.startswith("on")]
+    shown.check_inert()
     assert shown.text.count("<script>alert(1)</script>") > 20
 
 
@@ -273,20 +225,9 @@ def test_bins_by_hand():
     assert len(page.binned(rows.with_columns(predicted=pl.lit(0.2)))) == 1, "equal scores share a bin"
 
 
-def test_intervals_are_drawn_where_they_are():
-    series = {"one": [[0.2, 0.1, 0.3], None], "two": [None, [0.5, None, None]]}
-    figure = plots.intervals(["a", "b"], series, "MSE", {"x": 0.4})
-    axes = figure.axes[0]
-    bars, points, *_ = axes.collections
-    np.testing.assert_allclose(bars.get_segments()[0], [[0.1, 0], [0.3, 0]])
-    np.testing.assert_allclose(points.get_offsets(), [[0.2, 0]])
-    np.testing.assert_allclose(axes.collections[3].get_offsets(), [[0.5, 1]])
-    assert axes.lines[0].get_xdata() == [0.4, 0.4]
-
-
 def test_predictions_draw_the_mean_of_each_level_and_the_interval_at_a_score():
     rating, predicted = np.array([-1.0, -1.0, 1.0, 0.9]), np.array([-0.4, -0.2, 0.5, 0.3])
-    figure = plots.predictions(rating, predicted, predicted - 0.3, predicted + 0.3, plots.BLUE)
+    figure = plots.predictions(rating, predicted, predicted - 0.3, predicted + 0.3, drawing.BLUE)
     band, _, means = figure.axes[0].collections
     np.testing.assert_allclose(means.get_offsets(), [[-1, -0.3], [1, 0.4]])
     assert nearest_level(0.9) == 1.0

@@ -13,17 +13,17 @@ from memozy.reward.features import Features, Reading
 
 LONG = "아침에는 비가 왔지만 가족과 저녁을 먹었다. 따뜻한 국이 참 맛있어서 두 그릇이나 먹고 동생과 옛날 여행 이야기를 오래오래"
 # group "g1" holds two photos and is named after the first; so is "g3", which is held out
-TRAIN = pl.DataFrame({"group_id": ["g1", "g1", "g2"], "context_id": ["g1", "c1b", "g2"],
+TRAIN = pl.DataFrame({"group_id": ["g1", "g1", "g2"], "context_id": ["g1", "c1b", "g2"], "image_id": [None, "p1", None],
                       "text": ["바다에서 놀았다.", "산에 올라 노을을 보았다.", "친구와 길을 걸었다."]})  # fmt: skip
-TEST = pl.DataFrame({"group_id": ["g3", "g3"], "context_id": ["g3", "c3b"],
+TEST = pl.DataFrame({"group_id": ["g3", "g3"], "context_id": ["g3", "c3b"], "image_id": [None, "p3"],
                      "text": [f"{LONG} 나누었다.", "비가 와서 집에 있었다."]})  # fmt: skip
 NEARLY_TEST = f"{LONG} 나눴다!"
 
 
-def placed(*pairs: tuple[str, str | None, str, str]) -> dict[str, str]:
-    """pair_id, counted from 1, -> group, of those that are left of (group_id, context_id, chosen, rejected)."""
-    rows = [{"pair_id": str(n), "group_id": g, "context_id": c, "prompt": None, "chosen": a, "rejected": b}
-            for n, (g, c, a, b) in enumerate(pairs, start=1)]  # fmt: skip
+def placed(*pairs: tuple) -> dict[str, str]:
+    """pair_id, counted from 1, -> group, of those that are left of (group_id, context_id, chosen, rejected[, image_id])."""
+    rows = [dict(zip(("pair_id", "group_id", "context_id", "chosen", "rejected", "image_id"), (str(n), *pair, None), strict=False))
+            for n, pair in enumerate(pairs, start=1)]  # fmt: skip
     found = place_pairs(pl.DataFrame(rows, schema=PAIRS.dtypes), TRAIN, TEST)
     assert found.columns == list(PAIRS.fields)
     return dict(zip(found["pair_id"], found["group_id"], strict=True))
@@ -34,11 +34,13 @@ def placed(*pairs: tuple[str, str | None, str, str]) -> dict[str, str]:
     (("g1", None, "새 글", "헌 글"), "g1"),
     (("c1b", None, "새 글", "헌 글"), "g1"),
     (("mine", "c1b", "새 글", "헌 글"), "g1"),
+    (("mine", "new", "새 글", "헌 글", "p1"), "g1"),
     (("line 1", None, "새 글", "산에 올라, 노을을 보았다"), "g1"),
     (("line 1", None, "친구와 길을 걸었다.", "새 글"), "g2"),
     (("g3", None, "새 글", "헌 글"), None),
     (("c3b", None, "새 글", "헌 글"), None),
     (("mine", "c3b", "새 글", "헌 글"), None),
+    (("mine", "new", "새 글", "헌 글", "p3"), None),
     (("line 1", None, "새 글", "비가 와서 집에 있었다"), None),
     (("line 1", None, NEARLY_TEST, "새 글"), None),
     (("g1", None, "비가 와서 집에 있었다", "새 글"), None),

@@ -45,11 +45,11 @@ def test_both_forms_in_one_file_and_texts_are_cleaned(file):
 
 def test_groups_are_named_or_of_one_prompt_or_of_one_line(file):
     pair = {"chosen": "a", "rejected": "b"}
-    lines = [pair | extra for extra in ({"group_id": "x"}, {"context_id": "x"}, {"prompt": "p"}, {"prompt": " p"},
+    lines = [pair | extra for extra in ({"group_id": "x"}, {"image_id": "x", "context_id": "y"}, {"context_id": "x"}, {"prompt": "p"}, {"prompt": " p"},
                                         {"prompt": "q"}, {}, {})]  # fmt: skip
     groups = read_pairs(file(*lines))["group_id"].to_list()
-    assert groups[0] == groups[1] == "x"
-    assert groups[2] == groups[3]
+    assert groups[0] == groups[1] == groups[2] == "x"
+    assert groups[3] == groups[4]
     assert len(set(groups)) == 5
 
 

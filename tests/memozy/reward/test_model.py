@@ -218,7 +218,8 @@ def test_a_judge_is_asked_only_where_a_member_reads_grades(model):
 
 def test_what_the_judge_cannot_grade_has_the_lowest_grade_and_what_is_shut_is_not_asked_about(model):
     from memozy.reward.judge import RUBRIC, Judge
-    from tests.grader import PAID, grading_endpoint
+    from tests.endpoint import PAID, serving
+    from tests.endpoint import judged as judged_text
 
     class ReadsGrades:
         reads = {"grade": 1.0}
@@ -228,10 +229,10 @@ def test_what_the_judge_cannot_grade_has_the_lowest_grade_and_what_is_shut_is_no
 
     sabotage = DIARY.replace("바람 소리", "wrong always")
     judged = replace(model, members={"judge": ReadsGrades()}, weights={"judge": 1.0}, judge=Judge(PAID, RUBRIC, ()))
-    with grading_endpoint(lambda text: 0.5) as server:
+    with serving(lambda prompt: "?" if judged_text(prompt) == sabotage else '{"rating": 0.5}') as server:
         said = judged.predict(["!" * 60, DIARY, sabotage, ""])
         assert said.shut.tolist() == [True, False, False, True]
-        assert set(server.paid) == {DIARY, sabotage}
+        assert {judged_text(prompt) for prompt in server.paid} == {DIARY, sabotage}
         assert said.score[1] in (0.5, model.calibration.cap) and said.score[[0, 2, 3]].tolist() == [-1, -1, -1]
         assert (judged.predict([sabotage] * 3).score == -1).all()  # however many fail
 
