@@ -6,9 +6,10 @@ every value, and what is wrong is said with file, row, field, value and remedy (
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Schema:
-    """A kind of record. `key`: the columns that are unique together."""
+    """A kind of record. `key`: the columns that are unique together; none: rows may repeat."""
 
     name: str
     key: tuple[str, ...]
@@ -69,9 +70,11 @@ class Schema:
 
 _ID = Field(pl.String, "stable identifier, never reused")
 _TEXT = Field(pl.String, "the text itself")
+_PHOTO = Field(pl.String, "the photo it is about; none: the context has no other's", nullable=True)
 
 CONTEXTS = Schema("contexts", ("context_id",), {
     "context_id": _ID,
+    "image_id": _PHOTO,
     "image_path": Field(pl.String, "the photo, where there is one", nullable=True),
     "place": Field(pl.String, "where it was taken"),
     "people": Field(pl.String, "who was along"),
@@ -83,12 +86,13 @@ ARMS = Schema("arms", ("prompt_id",), {
     "prompt_id": _ID,
     "template": Field(pl.String, "the prompt, with a slot in braces for every context field it uses"),
     "parent_prompt_id": Field(pl.String, "the prompt it was made from", nullable=True),
-    "origin": Field(pl.String, "who wrote it: incumbent, history, sft, best_of_n, ppo, llm"),
+    "origin": Field(pl.String, "who wrote it: incumbent, history, sft, best_of_n, ppo, llm:<model>"),
 })  # fmt: skip
 
 DIARIES = Schema("diaries", ("diary_id",), {
     "diary_id": _ID,
     "context_id": _ID,
+    "image_id": _PHOTO,
     "prompt_id": _ID,
     "generator": Field(pl.String, "the model that wrote it"),
     "text": _TEXT,
@@ -107,7 +111,8 @@ RATINGS = Schema("ratings", ("diary_id", "rater_id"), {
 RATED = Schema("rated", ("diary_id",), {
     "diary_id": _ID,
     "group_id": Field(pl.String, "diaries of one group never stand on both sides of the split"),
-    "context_id": Field(pl.String, "the photo it was written for; all diaries of a photo share a group"),
+    "context_id": Field(pl.String, "what it was written for; all diaries of a context share a group"),
+    "image_id": Field(pl.String, "the photo it is about; all diaries of a photo share a group, whatever their context", nullable=True),
     "prompt_id": Field(pl.String, "the prompt that wrote it", nullable=True),
     "text": _TEXT,
     "rating": Field(pl.Float64, "mean over the diary's raters", low=-1, high=1),
@@ -125,7 +130,8 @@ OVERSAMPLED = Schema("oversampled", RATED.key, {
 PAIRS = Schema("pairs", ("pair_id",), {
     "pair_id": _ID,
     "group_id": Field(pl.String, "pairs of one group never stand on both sides of a split"),
-    "context_id": Field(pl.String, "the photo that both answers were written for", nullable=True),
+    "context_id": Field(pl.String, "what both answers were written for", nullable=True),
+    "image_id": Field(pl.String, "the photo that both answers are about", nullable=True),
     "prompt": Field(pl.String, "what both answers were asked", nullable=True),
     "chosen": Field(pl.String, "the answer that was preferred"),
     "rejected": Field(pl.String, "the answer it was preferred to"),
@@ -141,17 +147,30 @@ QUERIES = Schema("queries", ("query",), {
     "query": Field(pl.String, "what a policy is asked: an instruction with its input"),
 })  # fmt: skip
 
-PULLS = Schema("pulls", ("prompt_id", "context_id"), {
-    "round": Field(pl.Int64, "the round it was pulled in, from 1; a round ends in a planned look", low=1),
+PULLS = Schema("pulls", ("prompt_id", "context_id", "rater_id"), {
+    "round": Field(pl.Int64, "the round it happened in, from 1; a round ends in a planned look", low=1),
     "prompt_id": _ID,
     "context_id": _ID,
-    "text": _TEXT,
-    "score": Field(pl.Float64, "what the scorer said", low=-1, high=1),
-    "scorer": Field(pl.String, "who said it: the reward model's hash"),
-    "human_rating": Field(pl.Float64, "mean human rating, where there is one", nullable=True, low=-1, high=1),
-    "rated_round": Field(pl.Int64, "the round it was rated in", nullable=True, low=1),
+    "rater_id": Field(pl.String, "who rated what this arm wrote on this context; none: the row is the pull itself", nullable=True),
+    "text": Field(pl.String, "what was written; on pulls only", nullable=True),
+    "score": Field(pl.Float64, "what the scorer said; on pulls only, and not where it said nothing", nullable=True, low=-1, high=1),
+    "scorer": Field(pl.String, "who scored: a hash of the reward model or judge, or a scorer's name", nullable=True),
+    "propensity": Field(pl.Float64, "the chance with which the app showed this prompt, where a log tells it", nullable=True, low=0, high=1),
+    "human_rating": Field(pl.Float64, "the rater's level; on ratings only", nullable=True, choices=RATING_LEVELS),
     "rating_source": Field(pl.String, f"the file the rating came from, or '{SIMULATED}'", nullable=True),
-    "cost_usd": Field(pl.Float64, "US dollars", low=0),
+    "cost_usd": Field(pl.Float64, "of writing and scoring, US dollars", low=0),
+})  # fmt: skip
+
+EVENTS = Schema("events", ("event_id",), {
+    "event_id": Field(pl.String, "told twice, it counts once"),
+    "shown_id": Field(pl.String, "the showing that this event is about: the event_id of its 'shown'"),
+    "kind": Field(pl.String, "what happened", choices=("shown", "like", "dislike", "regenerate", "edit")),
+    "prompt_id": Field(pl.String, "the prompt that wrote what was shown; on 'shown'", nullable=True),
+    "propensity": Field(pl.Float64, "the chance with which that prompt was drawn; on 'shown'", nullable=True, low=0, high=1),
+    "segment": Field(pl.String, "the kind of user, as the app divides them; on 'shown'", nullable=True),
+    "draft": Field(pl.String, "what was written; on 'shown' and 'edit'", nullable=True),
+    "final": Field(pl.String, "what the user made of it; on 'edit'", nullable=True),
+    "at": Field(pl.String, "ISO 8601, UTC", nullable=True),
 })  # fmt: skip
 
 
@@ -178,7 +197,7 @@ def check(frame: pl.DataFrame, schema: Schema, file: object) -> pl.DataFrame:
     checked = frame.select() if not columns else pl.DataFrame(columns)
     for name, f in schema.fields.items():
         _check_values(checked[name], f, file)
-    repeated = checked.select(pl.struct(schema.key).is_duplicated()).to_series()
+    repeated = checked.select(pl.struct(schema.key).is_duplicated()).to_series() if schema.key else pl.Series([False])
     if repeated.any():
         row = _first(repeated)
         raise InputError("stands more than once", file=file, row=row + 1, field="+".join(schema.key),
@@ -213,7 +232,8 @@ def _first(mask: pl.Series) -> int:
 
 
 def _kind(f: Field) -> str:
-    return "a whole number" if f.dtype == pl.Int64 else "a number" if f.dtype == pl.Float64 else "text"
+    kinds = {pl.Int64: "a whole number", pl.Float64: "a number", pl.List(pl.String): "a list of texts"}
+    return kinds.get(f.dtype, "text")
 
 
 def read(path: str | Path, schema: Schema) -> pl.DataFrame:
@@ -271,8 +291,12 @@ def read_contexts(path: str, n: int) -> pl.DataFrame:
 
 
 def _typed(value: object, f: Field, path: Path, row: int, name: str) -> object:
-    numeric = f.dtype in (pl.Float64, pl.Int64)
-    right = isinstance(value, (int, float)) and not isinstance(value, bool) if numeric else isinstance(value, str)
+    if f.dtype in (pl.Float64, pl.Int64):
+        right = isinstance(value, (int, float)) and not isinstance(value, bool)
+    elif f.dtype == pl.List(pl.String):
+        right = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    else:
+        right = isinstance(value, str)
     if value is None or (right and not (f.dtype == pl.Int64 and (not math.isfinite(value) or value != int(value)))):
         return value
     raise InputError(f"is not {_kind(f)}", file=path, row=row, field=name, value=value,
@@ -286,22 +310,24 @@ def write_jsonl(rows: Iterable[dict], path: str | Path) -> None:
         file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
-def template_fault(template: str) -> str | None:
+def template_fault(template: str, slots: Sequence[str] = SLOTS) -> str | None:
     """What makes a prompt template unusable, or None: hygiene that people, policies and LLMs are held to alike.
 
-    Every context slot stands in it once, no other braces, one paragraph, no sentence twice.
+    Every one of the task's slots stands in it once, no other braces, one paragraph, no sentence twice.
     """
     import string
 
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        # a slot with a format ("{place:장소}") is another name: `fill` could not give it a value
+        names = [name + f":{form}" * bool(form) + f"!{how}" * bool(how)
+                 for _, name, form, how in string.Formatter().parse(template) if name is not None]  # fmt: skip
     except ValueError as error:
         return f"has broken braces ({error})"
-    for slot in SLOTS:
+    for slot in slots:
         if names.count(slot) != 1:
             return f"has {'no slot' if slot not in names else 'more than one slot'} {{{slot}}}"
     for name in names:
-        if name not in SLOTS:
+        if name not in slots:
             return f"has an unknown slot {{{name}}}"
     if "\n" in template.strip():
         return "has more than one paragraph"
@@ -311,15 +337,22 @@ def template_fault(template: str) -> str | None:
     return None
 
 
-def check_template(template: str, file: object = None, row: int | None = None) -> None:
+def check_template(template: str, file: object = None, row: int | None = None, slots: Sequence[str] = SLOTS) -> None:
     """Raise InputError for a template with a fault."""
-    fault = template_fault(template)
+    fault = template_fault(template, slots)
     if fault:
-        slots = ", ".join("{" + s + "}" for s in SLOTS)
+        named = ", ".join("{" + s + "}" for s in slots)
         raise InputError(fault, file=file, row=row, field="template", value=template,
-                         remedy=f"A prompt is one paragraph that uses every context field once: {slots}")  # fmt: skip
+                         remedy=f"A prompt is one paragraph that uses every context field once: {named}")  # fmt: skip
 
 
-def fill(template: str, context: dict[str, Any]) -> str:
+def context_digest(context: dict[str, Any]) -> str:
+    """SHA-256 of what makes a context one of its kind: its photo, or where there is none, its words; whatever its id."""
+    photo = context.get("image_id") or context.get("image_path")
+    shown = [photo] if photo else [context.get(slot) or "" for slot in SLOTS]
+    return hashlib.sha256(json.dumps(shown, ensure_ascii=False).encode()).hexdigest()
+
+
+def fill(template: str, context: dict[str, Any], slots: Sequence[str] = SLOTS) -> str:
     """The prompt for one context: every slot replaced by its value, values taken as text (no recursion)."""
-    return template.format(**{slot: context.get(slot) or "" for slot in SLOTS})
+    return template.format(**{slot: context.get(slot) or "" for slot in slots})

@@ -78,7 +78,7 @@ def test_numbers_out_of_bounds(tmp_path):
 def test_rated_rows_say_their_photo_and_may_leave_out_prompt_and_variance():
     row = {"diary_id": "d1", "group_id": "g", "context_id": "c", "text": "t", "rating": 0.25, "n_raters": 1, "split": "test"}
     rated = check(pl.DataFrame([row]), RATED, "f")
-    assert rated.row(0, named=True) == row | {"prompt_id": None, "rating_variance": None, "simulated": None}
+    assert rated.row(0, named=True) == row | {"image_id": None, "prompt_id": None, "rating_variance": None, "simulated": None}
     assert check(rated.with_columns(copies=1), OVERSAMPLED, "f").drop("copies").equals(rated)
     with pytest.raises(InputError, match="field 'context_id': column is missing"):
         check(rated.drop("context_id"), RATED, "f")
@@ -88,7 +88,7 @@ def test_rated_rows_say_their_photo_and_may_leave_out_prompt_and_variance():
 
 def test_a_pair_may_lack_what_was_asked_but_neither_answer():
     pair = {"pair_id": "1", "group_id": "g", "prompt": None, "chosen": "좋은 글", "rejected": "나쁜 글"}
-    assert check(pl.DataFrame([pair]), PAIRS, "f").rows(named=True) == [pair | {"context_id": None}]
+    assert check(pl.DataFrame([pair]), PAIRS, "f").rows(named=True) == [pair | {"context_id": None, "image_id": None}]
     with pytest.raises(InputError, match="row 1, field 'rejected', value 'null': is empty"):
         check(pl.DataFrame([pair | {"rejected": None}]), PAIRS, "f")
 
