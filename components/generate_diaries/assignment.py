@@ -9,12 +9,13 @@ def assign(context_ids: Sequence[str], prompt_ids: Sequence[str], per_context: i
 
     The incumbent, first of `prompt_ids`, writes half of them, rounded up; the rest are drawn without
     replacement from the others, so that the raters see good and bad ways to write and the reward
-    model learns more than the incumbent's habits. With no others the incumbent writes all.
+    model learns more than the incumbent's habits. With no others the incumbent writes all. The draw
+    hangs on `seed` and the context's id alone: contexts that come later change nothing for this one.
     """
-    rng = random.Random(seed)
     incumbent, others = prompt_ids[0], list(prompt_ids[1:])
     pairs = []
     for context_id in context_ids:
-        by_others = rng.sample(others, min(len(others), per_context // 2))
+        draw = random.Random(f"{seed}|{context_id}")
+        by_others = draw.sample(others, min(len(others), per_context // 2))
         pairs += [(context_id, p) for p in [incumbent] * (per_context - len(by_others)) + by_others]
     return pairs

@@ -11,11 +11,11 @@ from memozy.records import RATING_LEVELS, SIMULATED
 
 @dataclass
 class Parsed:
-    """ratings: rows of RATINGS; texts: diary id -> (context id, text, rated_at), where the file has texts;
-    quarantine: {row, field, value, reason} in row order, rows from 1; repeated: rows that said nothing new."""
+    """ratings: rows of RATINGS; texts: diary id -> (its context_id and image_id, text, rated_at), where the
+    file has texts; quarantine: {row, field, value, reason} in row order, rows from 1; repeated: rows that said nothing new."""
 
     ratings: list[dict] = field(default_factory=list)
-    texts: dict[str, tuple[str, str, str | None]] = field(default_factory=dict)
+    texts: dict[str, tuple[dict, str, str | None]] = field(default_factory=dict)
     quarantine: list[dict] = field(default_factory=list)
     repeated: int = 0
 
@@ -101,13 +101,15 @@ def _level(value: object) -> float:
     return number + 0.0  # -0.0 is 0.0
 
 
-def _keep_text(row: dict, rating: dict, texts: dict[str, tuple[str, str, str | None]]) -> None:
+def _keep_text(row: dict, rating: dict, texts: dict[str, tuple[dict, str, str | None]]) -> None:
     text, diary = row.get("text"), rating["diary_id"]
     if not isinstance(text, str) or not text.strip():
         raise _Bad("text", text, "is empty or not a text")
-    context = _name(row, "context_id") if row.get("context_id") is not None else diary
-    old_context, old_text, _ = texts.setdefault(diary, (context, text, rating["rated_at"]))
+    about = {"context_id": _name(row, "context_id") if row.get("context_id") is not None else diary,
+             "image_id": _name(row, "image_id") if row.get("image_id") not in (None, "") else None}  # fmt: skip
+    before, old_text, _ = texts.setdefault(diary, (about, text, rating["rated_at"]))
     if text != old_text:
         raise _Bad("text", text, f"is not the text that diary {diary!r} has in an earlier row")
-    if context != old_context:
-        raise _Bad("context_id", context, f"is not the context that diary {diary!r} has in an earlier row")
+    for column, value in about.items():
+        if value != before[column]:
+            raise _Bad(column, value, f"is not the {column} that diary {diary!r} has in an earlier row")

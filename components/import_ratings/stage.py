@@ -12,8 +12,8 @@ from memozy.stages import In, Out, Result
 def run(config: Config, *, diaries: In, contexts: In, ratings: Out, rated_diaries: Out, quarantine: Out) -> Result:
     """Take in ratings from a file, or from the simulated panel.
 
-    A file with a column `text` brings its own diaries (group: `context_id` or `image_id`, else the
-    diary itself); one without rates the diaries in `diaries`. Bad rows go to `quarantine`
+    A file with a column `text` brings its own diaries (grouped by `context_id` and `image_id`, else each by
+    itself); one without rates the diaries in `diaries`. Bad rows go to `quarantine`
     {row, field, value, reason}; more of them than `max_quarantined` stop the run.
     """
     known = records.read(diaries, records.DIARIES)
@@ -71,8 +71,8 @@ def _refuse_too_many(parsed: parse.Parsed, n_rows: int, config: Config) -> None:
 
 def _own_diaries(parsed: parse.Parsed) -> pl.DataFrame:
     rows = [
-        {"diary_id": diary, "context_id": context, "prompt_id": "unknown", "generator": "unknown", "text": text,
-         "cost_usd": 0.0, "created_at": rated_at or "unknown"}
-        for diary, (context, text, rated_at) in parsed.texts.items()
+        {"diary_id": diary, **about, "prompt_id": "unknown", "generator": "unknown", "text": text, "cost_usd": 0.0,
+         "created_at": rated_at or "unknown"}
+        for diary, (about, text, rated_at) in parsed.texts.items()
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=records.DIARIES.dtypes)

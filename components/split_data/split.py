@@ -24,18 +24,18 @@ def draw(group_id: str, seed: int, test_share: float) -> str:
     return TEST if int.from_bytes(digest[:8], "big") / 2**64 < test_share else TRAIN
 
 
-def assign(groups: Sequence[int], contexts: Sequence[str], old: Sequence[Place | None], seed: int, test_share: float) -> list[Place]:  # fmt: skip
+def assign(groups: Sequence[int], photos: Sequence[str], old: Sequence[Place | None], seed: int, test_share: float) -> list[Place]:  # fmt: skip
     """A place for every row, whatever their order.
 
-    groups: each row's group number; contexts: its context; old: its place in an earlier split, or None.
+    groups: each row's group number; photos: its photo; old: its place in an earlier split, or None.
     Old rows keep their split. A group takes the split of the old rows in it, and the smallest of their
     group ids; where they stand on both sides, its old rows stay as they were and its new rows get no
-    split. A group of new rows is named by its smallest context and drawn by that.
+    split. A group of new rows is named by its smallest photo and drawn by that.
     """
     before: dict[int, set[Place]] = defaultdict(set)
     names: dict[int, str] = {}
-    for group, context, place in zip(groups, contexts, old, strict=True):
-        names[group] = min(names.get(group, context), context)
+    for group, photo, place in zip(groups, photos, old, strict=True):
+        names[group] = min(names.get(group, photo), photo)
         if place is not None:
             before[group].add(place)
     places = []

@@ -12,7 +12,7 @@ from memozy.records import InputError
 from memozy.stages import In, Out, Result
 from memozy.texts import connected, near_pairs, normalise
 
-# Rows that were split before photos were recorded have their group's id for one, as they were linked then.
+# Rows that were split before contexts were recorded have their group's id for one, as they were linked then.
 EARLIER = replace(records.RATED, fields=records.RATED.fields | {
     "context_id": replace(records.RATED.fields["context_id"], nullable=True),
 })  # fmt: skip
@@ -27,10 +27,12 @@ def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result
     ratings = records.read(validated / "ratings.parquet", records.RATINGS)
     diaries = records.read(validated / "diaries.parquet", records.DIARIES)
     rows = (
-        diaries.select("diary_id", "context_id", "prompt_id", "text")
+        diaries.select("diary_id", "context_id", "image_id", "prompt_id", "text")
         .join(
             ratings.group_by("diary_id").agg(
-                pl.col("rating").mean(), rating_variance=pl.col("rating").var(), n_raters=pl.len().cast(pl.Int64),
+                pl.col("rating").mean(),
+                rating_variance=pl.col("rating").var(),
+                n_raters=pl.len().cast(pl.Int64),
                 simulated=(pl.col("source") == records.SIMULATED).any(),
             ),
             on="diary_id",
@@ -41,16 +43,21 @@ def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result
         raise InputError("holds no rated diary", file=validated, remedy="Rate some diaries first")
     earlier = pl.DataFrame(schema=records.RATED.dtypes)
     if config.previous is not None:
-        earlier = records.read(config.previous, EARLIER).with_columns(pl.col("context_id").fill_null(pl.col("group_id")))
-    # Earlier rows stand in the graph beside the new ones. A group's id is one of its contexts.
-    ids = rows["diary_id"].to_list() + earlier["diary_id"].to_list()
-    contexts = rows["context_id"].to_list() + earlier["context_id"].to_list()
-    names = rows["context_id"].to_list() + earlier["group_id"].to_list()
-    keys = [normalise(text) for text in rows["text"].to_list() + earlier["text"].to_list()]
+        earlier = records.read(config.previous, EARLIER).with_columns(
+            pl.col("context_id").fill_null(pl.col("group_id"))
+        )
+    # Earlier rows stand in the graph beside the new ones. A group's id is one of its photos, where a context without
+    # one stands for itself.
+    seen = ("diary_id", "context_id", "image_id", "text")
+    both = pl.concat([rows.select(seen), earlier.select(seen)])
+    ids, contexts = both["diary_id"].to_list(), both["context_id"].to_list()
+    photos = both["image_id"].fill_null(both["context_id"]).to_list()
+    names = photos[: rows.height] + earlier["group_id"].to_list()
+    keys = [normalise(text) for text in both["text"]]
     known = {r["diary_id"]: split.Place(r["group_id"], r["split"]) for r in earlier.to_dicts()}
     old = [known.get(diary) for diary in ids]
     pairs = near_pairs(keys, config.near_duplicate)
-    columns = [ids, contexts, names, keys]
+    columns = [ids, contexts, photos, names, keys]
     _refuse_leak(columns, pairs, old, config)
     labels = connected(columns, pairs)
     largest = Counter(labels[: rows.height].tolist()).most_common(1)[0][1] / rows.height
@@ -58,7 +65,7 @@ def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result
         raise InputError(f"one group holds {largest:.0%} of the diaries, more than {config.max_group_share:.0%}",
                          file=validated, field="context_id",
                          remedy="Rate diaries of more photos, or raise split_data.near_duplicate or max_group_share")  # fmt: skip
-    places = split.assign(labels.tolist(), contexts, old, config.seed, config.test_share)[: rows.height]
+    places = split.assign(labels.tolist(), photos, old, config.seed, config.test_share)[: rows.height]
     placed = rows.with_columns(
         group_id=pl.Series([p.group_id for p in places], dtype=pl.String),
         split=pl.Series([p.split for p in places], dtype=pl.String),

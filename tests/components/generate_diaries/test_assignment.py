@@ -16,6 +16,9 @@ def test_without_others_the_incumbent_writes_everything():
     assert assign(["c"], ["A"], per_context=3, seed=0) == [("c", "A")] * 3
 
 
-def test_the_seed_decides():
+def test_the_seed_decides_and_no_other_context_does():
     ids, prompts = [f"c{i}" for i in range(20)], ["A", *"uvwxyz"]
-    assert assign(ids, prompts, 3, seed=1) == assign(ids, prompts, 3, seed=1) != assign(ids, prompts, 3, seed=2)
+    pairs = assign(ids, prompts, 3, seed=1)
+    assert pairs == assign(ids, prompts, 3, seed=1) != assign(ids, prompts, 3, seed=2)
+    assert [pair for pair in assign(["new", *ids], prompts, 3, seed=1) if pair[0] != "new"] == pairs
+    assert len({p for _, p in pairs}) == 7  # not one draw for all

@@ -1,43 +1,26 @@
-import json
+"""Diaries of contexts in a file, by a model in this process, and what the stage refuses."""
 
 import pytest
 
-from components.generate_diaries.config import Config
-from components.generate_diaries.stage import run
 from memozy.llm import LLMConfig
-from memozy.records import CONTEXTS, DIARIES, InputError, read, write_jsonl
+from memozy.records import InputError, write_jsonl
+from tests.endpoint import serving
 
 
-def settings(data, **changes):
-    return Config(contexts=str(data / "contexts.jsonl"), prompts=str(data / "prompts.jsonl"), n_contexts=10, per_context=2,
-                  llm=LLMConfig(model=str(data / "models/writer"), batch_size=8)).model_copy(update=changes)  # fmt: skip
+@pytest.fixture
+def embedded(data, generate):
+    """The stage with the embedded writer and the sample contexts."""
+    files = {"contexts": str(data / "contexts.jsonl"), "prompts": str(data / "prompts.jsonl")}
+    llm = LLMConfig(model=str(data / "models/writer"), batch_size=8).model_dump()
+    return lambda **config: generate(**{**files, "n_contexts": 10, "llm": llm, **config})
 
 
-def generate(config, folder):
-    (folder / "kept").mkdir(parents=True, exist_ok=True)
-    run(config, diaries=folder / "diaries", contexts=folder / "contexts", work=folder / "kept")
-    return read(folder / "diaries", DIARIES)
-
-
-def test_diaries_name_what_they_are_about(data, tmp_path):
-    diaries = generate(settings(data), tmp_path)
-    places = dict(read(tmp_path / "contexts", CONTEXTS).select("context_id", "place").iter_rows())
-    assert len(diaries) == 20 and (diaries["prompt_id"] == "A").sum() == 10
-    assert sum(places[c] in t for c, t in diaries.select("context_id", "text").iter_rows()) >= 18
-
-
-def test_killed_it_goes_on_and_writes_the_same(data, tmp_path):
-    whole = generate(settings(data), tmp_path / "whole")
-    lines = (tmp_path / "whole" / "kept" / "diaries.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    work = tmp_path / "killed" / "kept"
-    work.mkdir(parents=True)
-    kept = [
-        json.dumps(json.loads(line) | {"cost_usd": 1.0}) + "\n" for line in lines[:11]
-    ]  # 8 whole, 3 of a second chunk
-    (work / "diaries.jsonl").write_text("".join(kept) + '{"text": "잘린', encoding="utf-8")
-    again = generate(settings(data), tmp_path / "killed")
-    assert again["text"].to_list() == whole["text"].to_list()
-    assert again["cost_usd"].to_list() == [1.0] * 8 + [0.0] * 12  # the first chunk was not asked for again
+def test_diaries_name_what_they_are_about(embedded):
+    out = embedded()
+    places = dict(out.contexts.select("context_id", "place").iter_rows())
+    assert len(out.diaries) == 20 and (out.diaries["prompt_id"] == "A").sum() == 10
+    assert sum(places[c] in t for c, t in out.diaries.select("context_id", "text").iter_rows()) >= 18
+    assert out.failures == [] and out.metrics["n_photos"] == 0
 
 
 @pytest.mark.parametrize(
@@ -48,18 +31,43 @@ def test_killed_it_goes_on_and_writes_the_same(data, tmp_path):
         ("{place} {people} {mood} {photo} {", "has broken braces"),
     ],
 )
-def test_a_template_with_a_fault_is_refused_by_file_row_and_field(data, tmp_path, template, said):
-    prompts = tmp_path / "prompts.jsonl"
+def test_a_template_with_a_fault_is_refused_by_file_row_and_field(generate, tmp_path, template, said):
+    prompts = tmp_path / "faulty.jsonl"
     write_jsonl([{"prompt_id": "A", "template": template, "parent_prompt_id": None, "origin": "incumbent"}], prompts)
-    with pytest.raises(InputError, match=rf"prompts.jsonl, row 1, .*{said}"):
-        generate(settings(data, prompts=str(prompts)), tmp_path / "out")
+    with pytest.raises(InputError, match=rf"faulty.jsonl, row 1, .*{said}"):
+        generate(prompts=str(prompts))
 
 
-def test_more_contexts_than_there_are(data, tmp_path):
+def test_more_contexts_than_there_are(embedded):
     with pytest.raises(InputError, match="holds 400 contexts, 401 are asked for"):
-        generate(settings(data, n_contexts=401), tmp_path)
+        embedded(n_contexts=401)
 
 
-def test_no_model_there(data, tmp_path):
+def test_no_model_there(generate, tmp_path):
     with pytest.raises(InputError, match="field 'llm.model'.*no model can be loaded from here"):
-        generate(settings(data, llm=LLMConfig(model=str(tmp_path / "nothing"))), tmp_path / "out")
+        generate(llm={"model": str(tmp_path / "nothing")})
+
+
+def test_settings_that_cannot_be_are_refused(generate, album):
+    with pytest.raises(InputError, match="send_images needs a model that sees.*set llm.backend to openai"):
+        generate(photos=str(album), send_images=True, llm={})
+    with pytest.raises(InputError, match="per_photo is 5, but places, people and moods make 4 contexts"):
+        generate(photos=str(album), places=["산", "산", "강"], people=["친구"])
+
+
+def test_contexts_of_a_file_name_their_photos(generate, album, tmp_path):
+    rows = [{"context_id": f"c{n}", "place": "산", "people": "친구", "mood": "기쁨", "photo": "노을",
+             "image_path": str(album / f"{n // 2}.jpg")} for n in range(4)]  # fmt: skip
+    write_jsonl(rows, tmp_path / "contexts.jsonl")
+    contexts = {"contexts": str(tmp_path / "contexts.jsonl"), "n_contexts": 4, "send_images": True}
+    with serving(lambda prompt: "친구와 산에 갔다.") as endpoint:
+        out = generate(**contexts)
+    assert {r["images"] for r in endpoint.requests} == {1} and all(
+        "사진은 노을." in r["prompt"] for r in endpoint.requests
+    )
+    photos = dict(out.diaries.select("context_id", "image_id").iter_rows())
+    assert photos["c0"] == photos["c1"] != photos["c2"] == photos["c3"]  # one photo, one id
+    rows[2]["image_path"] = None
+    write_jsonl(rows, tmp_path / "contexts.jsonl")
+    with serving(lambda prompt: ""), pytest.raises(InputError, match="row 3, field 'image_path': is empty, but images"):
+        generate(**contexts)

@@ -21,7 +21,7 @@ OUTS = ("ratings", "rated_diaries", "quarantine")
 def inputs(tmp_path):
     contexts = [{**c, "image_path": None} for c in sample_contexts(6, seed=3)]
     diaries = [
-        {"diary_id": f"d{i}", "context_id": contexts[i % 6]["context_id"], "prompt_id": "p", "generator": "g",
+        {"diary_id": f"d{i}", "context_id": contexts[i % 6]["context_id"], "image_id": f"p{i // 2}", "prompt_id": "p", "generator": "g",
          "text": f"오늘은 {i}번째 날이었다. 바람 소리가 좋았다.", "cost_usd": 0.0, "created_at": "2024-01-01T00:00:00Z"}
         for i in range(12)
     ]  # fmt: skip
@@ -59,7 +59,8 @@ def test_a_file_rates_the_diaries_it_names(inputs, outputs, tmp_path):
     assert ratings.select("diary_id", "rater_id", "rating", "source").rows() == [
         ("d3", "a", 0.5, "ratings.csv"), ("d3", "b", -0.5, "ratings.csv"), ("d7", "a", 1.0, "ratings.csv"),
     ]  # fmt: skip
-    assert records.read(outputs["rated_diaries"], records.DIARIES)["diary_id"].to_list() == ["d3", "d7"]
+    rated = records.read(outputs["rated_diaries"], records.DIARIES)
+    assert rated.select("diary_id", "image_id").rows() == [("d3", "p1"), ("d7", "p3")]
     assert result.metrics == {
         "n_ratings": 3, "n_diaries": 2, "n_raters": 2, "n_simulated": 0, "n_repeated": 1, "n_quarantined": 0,
     }  # fmt: skip
@@ -132,6 +133,4 @@ def test_the_real_diaries_just_work(inputs, outputs):
     diaries = records.read(outputs["rated_diaries"], records.DIARIES)
     assert ratings["rating"].to_list() == given["rating"].to_list()
     assert set(ratings["rater_id"]) == {"rater-1"}
-    assert (
-        diaries.select("diary_id", "context_id", "text").rows() == given.select("diary_id", "image_id", "text").rows()
-    )
+    assert diaries.select("diary_id", "image_id", "text").equals(given.select("diary_id", "image_id", "text"))

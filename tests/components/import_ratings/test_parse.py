@@ -70,18 +70,32 @@ def test_a_file_with_texts_brings_its_own_diaries():
         row("d5", rating="7", text="그냥"),
     ]
     parsed = parse(rows, "a.jsonl", known=set())
-    assert parsed.texts == {"d1": ("p1", "좋았다", None), "d2": ("d2", "싫었다", "2024-05-01")}
+    assert parsed.texts == {
+        "d1": ({"context_id": "p1", "image_id": None}, "좋았다", None),
+        "d2": ({"context_id": "d2", "image_id": None}, "싫었다", "2024-05-01"),
+    }
     assert [(q["row"], q["field"]) for q in parsed.quarantine] == [(4, "text"), (5, "text"), (6, "rating")]
 
 
-def test_a_diary_has_one_text_and_one_context():
+def test_a_photo_is_kept_beside_the_context():
+    rows = [row("d1", text="좋았다", context_id="c1", image_id="p"), row("d2", text="싫었다", context_id="c2", image_id=""),
+            row("d3", text="그냥", image_id=0.5)]  # fmt: skip
+    parsed = parse(rows, "a.csv", set())
+    assert [about for about, _, _ in parsed.texts.values()] == [
+        {"context_id": "c1", "image_id": "p"}, {"context_id": "c2", "image_id": None},
+    ]  # fmt: skip
+    assert [(q["row"], q["field"]) for q in parsed.quarantine] == [(3, "image_id")]
+
+
+def test_a_diary_has_one_text_one_context_and_one_photo():
     rows = [
         row(text="좋았다", context_id="p1"),
         row(rater="r2", text="싫었다", context_id="p1"),
         row(rater="r3", text="좋았다", context_id="p2"),
+        row(rater="r4", text="좋았다", context_id="p1", image_id="i"),
     ]
     parsed = parse(rows, "a.csv", set())
-    assert [(q["row"], q["field"]) for q in parsed.quarantine] == [(2, "text"), (3, "context_id")]
+    assert [(q["row"], q["field"]) for q in parsed.quarantine] == [(2, "text"), (3, "context_id"), (4, "image_id")]
 
 
 def test_simulated_ratings_stay_marked():

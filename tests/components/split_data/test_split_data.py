@@ -16,11 +16,12 @@ from memozy.texts import near_pairs, normalise
 
 
 def validated(folder, diaries, ratings=None):
-    """A validated data set: diaries as (diary_id, context_id, text); one rating of 0.5 each, if not given."""
-    ratings = ratings or [(d, "r", 0.5) for d, _, _ in diaries]
-    frame = pl.DataFrame(diaries, schema=["diary_id", "context_id", "text"], orient="row").with_columns(
-        prompt_id=pl.lit("p"), generator=pl.lit("g"), cost_usd=pl.lit(0.0), created_at=pl.lit("x")
-    )
+    """A validated data set: diaries as (diary_id, context_id, text[, image_id]); one rating of 0.5 each, if not given."""
+    ratings = ratings or [(d[0], "r", 0.5) for d in diaries]
+    columns = ["diary_id", "context_id", "text", "image_id"]
+    frame = pl.DataFrame(
+        [(*d, None)[:4] for d in diaries], schema=dict.fromkeys(columns, pl.String), orient="row"
+    ).with_columns(prompt_id=pl.lit("p"), generator=pl.lit("g"), cost_usd=pl.lit(0.0), created_at=pl.lit("x"))
     rated = pl.DataFrame(ratings, schema=["diary_id", "rater_id", "rating"], orient="row").with_columns(
         source=pl.lit("f"), rated_at=pl.lit("x")
     )
@@ -163,6 +164,34 @@ def test_a_near_duplicate_joins_two_photos():
     assert rows["d000"]["group_id"] == rows["d010"]["group_id"] == rows["d011"]["group_id"] == "c000"
     assert (metrics["n_near_duplicates"], metrics["n_groups"]) == (1, 19)
     assert split(diaries, near_duplicate=0.93)[2]["n_near_duplicates"] == 0
+
+
+def test_all_contexts_of_a_photo_are_one_group_that_the_photo_names():
+    diaries = [(d, f"c{99 - n:02d}", text, f"p{n // 5:02d}") for n, (d, _, text) in enumerate(spread(25))]
+    rows, _, metrics = split(diaries)
+    assert metrics["n_groups"] == 10  # 50 diaries, each of a context of its own, five to a photo
+    assert all(row["group_id"] == row["image_id"] for row in rows.values())
+    # a late context of an old photo joins it, and an old context does, where its photo was not recorded at first
+    bare = {d: {k: v for k, v in row.items() if k != "image_id"} | {"group_id": row["context_id"]}
+            for d, row in split([d[:3] for d in diaries])[0].items()}  # fmt: skip
+    for side in ("train", "test"):
+        old = next(row for row in rows.values() if row["split"] == side)
+        late = ("d900", "c-new", "오늘은 비가 와서 집에서 책을 읽었다", old["image_id"])
+        again, aside, _ = split([*diaries, late], previous=rows, seed=99)
+        assert (again["d900"]["group_id"], again["d900"]["split"], aside) == (old["image_id"], side, set())
+        same = next(row for row in bare.values() if row["split"] == side)
+        late = ("d900", same["context_id"], "오늘은 비가 와서 집에서 책을 읽었다", "p-new")
+        again, _, _ = split([*(d[:3] for d in diaries), late], previous=bare, seed=99)
+        assert (again["d900"]["group_id"], again["d900"]["split"]) == (same["group_id"], side)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_photo_finds_its_group_again_where_another_names_it(seed):
+    rows, _, _ = split([(d, f"x-{d}", text, c) for d, c, text in joined(20)], seed=seed)
+    assert {row["group_id"] for row in rows.values() if row["image_id"] == "c005"} == {"c000"}
+    late = ("d900", "x-new", "오늘은 비가 와서 집에서 책을 읽었다", "c005")
+    alone, _, _ = split([*spread(20, start=40), late], previous=rows, seed=99)
+    assert (alone["d900"]["group_id"], alone["d900"]["split"]) == ("c000", rows["d010"]["split"])
 
 
 def test_a_photo_that_comes_late_to_an_old_one_inherits_its_side():
