@@ -1,38 +1,43 @@
-"""Which of the sampled prompts become challengers."""
+"""Which of the written prompts become challengers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
+from memozy.texts import near_pairs, normalise
 
-from memozy.records import template_fault
-
-
-def usable(templates: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Templates without a fault, each once, none of them `known` already; the order is kept."""
-    seen = set(known)
-    kept = []
-    for template in templates:
-        if template not in seen and template_fault(template) is None:
-            seen.add(template)
-            kept.append(template)
-    return kept
+NEAR = 0.98  # cosine of two prompts' letters; another number of sentences in a prompt of the usual length is farther
 
 
-def choose(
-    sft: Sequence[str], sft_scores: np.ndarray, ppo: Sequence[str], ppo_scores: np.ndarray
-) -> list[tuple[str, str]]:
-    """(origin, template) of up to three challengers, no template twice.
+def fresh(templates: Sequence[str], known: Iterable[str]) -> list[str]:
+    """`templates` in their order, without those that say again, or nearly, what one of `known` or one kept before says."""
+    known = list(known)
+    texts = [normalise(template) for template in (*known, *templates)]
+    near: dict[int, set[int]] = {}
+    for i, j in near_pairs(texts, NEAR).tolist():  # of equal texts it names the first
+        near.setdefault(i, set()).add(j)
+        near.setdefault(j, set()).add(i)
+    said, kept = set(texts[: len(known)]), set(range(len(known)))
+    for row in range(len(known), len(texts)):
+        if texts[row] not in said and not near.get(row, set()) & kept:
+            kept.add(row)
+        said.add(texts[row])
+    return [templates[row - len(known)] for row in sorted(kept) if row >= len(known)]
 
-    `ppo`: the PPO policy's best by score. `best_of_n`: the SFT policy's best. `sft`: the SFT policy's
-    first draw, what one gets without any selection. A template already chosen makes way for the next.
+
+def ranked(candidates: Mapping[str, Sequence[str]], scores: Mapping[str, float]) -> list[tuple[str, list[str]]]:
+    """(origin, its templates in the order in which they may become a challenger), from each source's candidates.
+
+    `ppo`: the PPO policy's, best score first. `best_of_n`: the SFT policy's, best first. `sft`: the same as they were
+    drawn, what one gets without any selection. `llm:<name>`: the best first of every other source.
     """
+    best = {name: sorted(templates, key=lambda t: -scores[t]) for name, templates in candidates.items()}
+    policies = [("ppo", best.pop("ppo")), ("best_of_n", best.pop("sft")), ("sft", list(candidates["sft"]))]
+    return policies + [(f"llm:{name}", templates) for name, templates in best.items()]
+
+
+def choose(ranking: Iterable[tuple[str, Sequence[str]]]) -> list[tuple[str, str]]:
+    """(origin, template) of one challenger for each origin; what is chosen already, or nearly, makes way for the next."""
     chosen: dict[str, str] = {}
-    for origin, candidates in (
-        ("ppo", [ppo[i] for i in np.argsort(-ppo_scores, kind="stable")]),
-        ("best_of_n", [sft[i] for i in np.argsort(-sft_scores, kind="stable")]),
-        ("sft", sft),
-    ):
-        fresh = [t for t in candidates if t not in chosen]
-        if fresh:
-            chosen[fresh[0]] = origin
+    for origin, templates in ranking:
+        for template in fresh(templates, chosen)[:1]:
+            chosen[template] = origin
     return [(origin, template) for template, origin in chosen.items()]
