@@ -32,14 +32,12 @@ POWER = 0.8  # of the tests, in the estimate of the ratings still needed
 
 @dataclass(frozen=True)
 class Plan:
-    """Fixed before the first rating. n_looks: planned looks; n_max: the most ratings an arm can get;
+    """Fixed before the first rating. n_looks: planned looks; delta: error chance in (0, 1);
 
-    delta: error chance in (0, 1); epsilon: the margin under which a difference does not matter;
-    incumbent: index of the arm in use.
+    epsilon: the margin under which a difference does not matter; incumbent: index of the arm in use.
     """
 
     n_looks: int
-    n_max: int
     delta: float = 0.05
     epsilon: float = 0.1
     incumbent: int = 0
@@ -87,7 +85,7 @@ def decide(history: Sequence[Estimates], plan: Plan) -> Decision:
     margin = np.full((n_arms, n_arms), plan.epsilon)
     margin[:, plan.incumbent] = 0
 
-    information = np.array([2 / (1 / e.n_rated[:, None] + 1 / e.n_rated[None, :]) for e in history])  # [L, K, K]
+    information = np.array([1 / (1 / e.n_rated[:, None] + 1 / e.n_rated[None, :]) for e in history])  # [L, K, K]
     boundary = _boundaries(information, plan, alpha)
     z = np.array([_z(e, margin) for e in history])
     shown = (z > boundary).any(axis=0)
@@ -98,7 +96,7 @@ def decide(history: Sequence[Estimates], plan: Plan) -> Decision:
     keep = shown[plan.incumbent, rivals[plan.incumbent]].all()
     needed = None
     if not (adopt or keep):
-        final = boundaries(tuple(np.arange(1, plan.n_looks + 1) / plan.n_looks), alpha)[-1]
+        final = boundaries(tuple(np.arange(1.0, plan.n_looks + 1)), plan.n_looks, alpha)[-1]
         needed = min((_more(last, z[-1, b], b, rivals[b] & ~shown[b], final) for b in {leader, plan.incumbent}),
                      default=np.inf)  # fmt: skip
     low, high = _intervals(history, plan)
@@ -113,19 +111,19 @@ def decide(history: Sequence[Estimates], plan: Plan) -> Decision:
 
 
 @lru_cache(maxsize=100_000)
-def boundaries(fractions: tuple[float, ...], alpha: float) -> tuple[float, ...]:
-    """Upper boundaries of z at looks with these information fractions, one-sided level `alpha` in all.
+def boundaries(information: tuple[float, ...], n_looks: int, alpha: float) -> tuple[float, ...]:
+    """Upper boundaries of z at the first looks of `n_looks` planned, one-sided level `alpha` in all.
 
-    The level spent up to fraction t is 2 - 2 Phi(z_{alpha/2} / sqrt(t)) (Lan and DeMets 1983, of O'Brien-Fleming
-    form). W(t) = z sqrt(t) is Brownian motion under the null; its density among paths that have not crossed is
-    carried from look to look by numerical integration (Armitage, McPherson and Rowe 1969).
-    fractions: increasing, in (0, 1]; a look with nothing new to tell gets the boundary NEVER.
+    The level spent by look l is 2 - 2 Phi(z_{alpha/2} / sqrt(l / n_looks)) (Lan and DeMets 1983, of O'Brien-Fleming
+    form, by calendar 1989). With t the information, W(t) = z sqrt(t) is Brownian motion under the null; its density
+    among paths that have not crossed is carried on by numerical integration (Armitage, McPherson and Rowe 1969).
+    information: at each look, not falling, in any unit; a look with nothing new to tell gets the boundary NEVER.
     """
     nodes, weights = _quadrature()
     found, spent, before = [], 0.0, 0.0
     at, mass = np.zeros(1), np.ones(1)  # where uncrossed paths are, and with what probability
-    for t in fractions:
-        share = 2 * ndtr(ndtri(alpha / 2) / np.sqrt(t)) - spent if t > before + 1e-9 else 0.0
+    for look, t in enumerate(information, 1):
+        share = 2 * ndtr(ndtri(alpha / 2) / np.sqrt(look / n_looks)) - spent if t > before * (1 + 1e-9) else 0.0
         if share < 1e-14:
             found.append(NEVER)
             continue
@@ -149,18 +147,15 @@ def _quadrature() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _boundaries(information: np.ndarray, plan: Plan, alpha: float) -> np.ndarray:
-    """Boundaries for every comparison at every look; information: effective ratings, [L, ...], growing with the look.
+    """Boundaries for every comparison at every look; information: effective ratings, [L, ...].
 
-    No comparison is ahead of the plan, and the last planned look spends what is left. Where a comparison has less
-    information by then, its looks are more alike than assumed, and the boundary is on the safe side.
+    Its growth from look to look is rounded up to eighths: so there are few paths to integrate, and looks count as less
+    alike than they are, which is the safe side.
     """
-    planned = np.arange(1, len(information) + 1).reshape(-1, *[1] * (information.ndim - 1)) / plan.n_looks
-    fraction = np.minimum(information / plan.n_max, planned)
-    fraction = np.maximum(np.floor(20 * fraction + 1e-9), 1) / 20  # in twentieths: few different paths to integrate
-    if len(information) == plan.n_looks:
-        fraction[-1] = 1
-    flat = fraction.reshape(len(information), -1).T
-    return np.array([boundaries(tuple(path), alpha) for path in flat.tolist()]).T.reshape(fraction.shape)
+    growth = np.ceil(8 * information[1:] / information[:-1] - 1e-9) / 8
+    path = np.cumprod(np.concatenate([np.ones_like(information[:1]), growth]), axis=0)
+    flat = path.reshape(len(path), -1).T
+    return np.array([boundaries(tuple(p), plan.n_looks, alpha) for p in flat.tolist()]).T.reshape(path.shape)
 
 
 def _z(estimates: Estimates, margin: np.ndarray) -> np.ndarray:
@@ -186,11 +181,11 @@ def _more(estimates: Estimates, z: np.ndarray, b: int, open_: np.ndarray, final:
         return np.inf
     growth = np.where(open_, ((final + ndtri(POWER)) / np.where(open_, z, 1)) ** 2, 1)
     growth[b] = growth.max()
-    return float(np.ceil((np.maximum(growth - 1, 0) * estimates.n_rated).sum()))
+    return float(np.ceil((np.maximum(growth - 1, 0) * estimates.n_ratings).sum()))
 
 
 def _look(i: int, estimates: Estimates, z: np.ndarray, boundary: np.ndarray, rivals: np.ndarray) -> Look:
     leader = int(np.argmax(estimates.mean))
     lag = np.where(rivals[leader], boundary[leader] - z[leader], -np.inf)
     j = int(np.argmax(lag))
-    return Look(i + 1, int(estimates.n_rated.sum()), leader, float(z[leader, j]), float(boundary[leader, j]))
+    return Look(i + 1, int(estimates.n_ratings.sum()), leader, float(z[leader, j]), float(boundary[leader, j]))

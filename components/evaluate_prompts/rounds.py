@@ -1,4 +1,4 @@
-"""What an evaluation does next, from nothing but its pulls. Shapes: K arms, N contexts.
+"""What an evaluation knows and does next, from nothing but its pulls. Shapes: K arms, N contexts.
 
 Every arm walks through the contexts in the same order, so that arms share contexts (the blocks of the
 estimate) although some walk further than others.
@@ -8,51 +8,68 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.evaluate_prompts.samplers import UCB1, State, allocate
+from components.evaluate_prompts.allocation import allocate
+from components.evaluate_prompts.estimate import Ratings
+from components.evaluate_prompts.samplers import Sampler, State
 
-LEAST = 5  # ratings every arm gets in a round, so that no arm is judged unseen
+LEAST = 2  # ratings every arm gets in a round, so that no arm is judged unseen
+UNREAD = 0.0  # the score of a diary of which the scorer said nothing: the estimate holds for any fixed number
 
 
-def matrices(
+def observed(
     rows: Sequence[dict], arms: Sequence[str], contexts: Sequence[str], upto: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and human ratings after round `upto`, both [K, N]; NaN where not pulled, or not rated by then."""
-    scores = np.full((len(arms), len(contexts)), np.nan)
-    ratings = scores.copy()
+) -> tuple[np.ndarray, Ratings, list[str]]:
+    """Scores after round `upto`, [K, N] with NaN where not pulled; the human ratings by then; the raters' names, sorted."""
     arm_at, context_at = {a: k for k, a in enumerate(arms)}, {c: i for i, c in enumerate(contexts)}
+    rated = [r for r in rows if r["rater_id"] is not None and r["round"] <= upto]
+    names = sorted({r["rater_id"] for r in rated})
+    rater_at = {name: j for j, name in enumerate(names)}
+    scores = np.full((len(arms), len(contexts)), np.nan)
     for row in rows:
-        if row["round"] <= upto:
+        if row["rater_id"] is None and row["round"] <= upto:
             at = arm_at[row["prompt_id"]], context_at[row["context_id"]]
-            scores[at] = row["score"]
-            if row["rated_round"] is not None and row["rated_round"] <= upto:
-                ratings[at] = row["human_rating"]
-    return scores, ratings
+            scores[at] = UNREAD if row["score"] is None else row["score"]
+    ratings = Ratings(
+        arm=np.array([arm_at[r["prompt_id"]] for r in rated], dtype=int),
+        context=np.array([context_at[r["context_id"]] for r in rated], dtype=int),
+        rater=np.array([rater_at[r["rater_id"]] for r in rated], dtype=int),
+        value=np.array([r["human_rating"] for r in rated], dtype=float),
+    )
+    return scores, ratings, names
 
 
-def next_pulls(sampler: UCB1, scores: np.ndarray, n: int) -> list[tuple[int, int]]:
+def next_pulls(sampler: Sampler, scores: np.ndarray, n: int) -> list[tuple[int, int]]:
     """The next `n` pulls as (arm, context), fewer where the contexts run out.
 
     They are chosen together: a pull on its way counts as one more of its arm at the arm's present mean.
     """
-    pulled = ~np.isnan(scores)
-    state = State(pulled.sum(axis=1), np.where(pulled, scores, 0).sum(axis=1))
+    state = State.of(scores)
     chosen: list[tuple[int, int]] = []
     while len(chosen) < n:
-        open_ = state.n < scores.shape[1]
-        if not open_.any():
+        open_ = np.flatnonzero(state.n < scores.shape[1])
+        if not len(open_):
             break
-        index = np.flatnonzero(open_)
-        arm = int(index[sampler.select(State(state.n[index], state.total[index]))])
+        arm = int(open_[sampler.select(state.only(open_))])
         chosen.append((arm, int(state.n[arm])))
-        mean = state.total[arm] / state.n[arm] if state.n[arm] else 0.0
-        state = state.after(arm, mean)
+        state = state.awaiting(arm)
     return chosen
 
 
 def next_ratings(
-    mean: np.ndarray, scores: np.ndarray, ratings: np.ndarray, n: int, epsilon: float
+    mean: np.ndarray, open_: np.ndarray, n_rated: np.ndarray, n: int, epsilon: float
 ) -> list[tuple[int, int]]:
-    """Which pulled diaries to have rated, as (arm, context): `allocate`'s shares, each arm's first unrated contexts."""
-    open_ = ~np.isnan(scores) & np.isnan(ratings)  # [K, N]
-    shares = allocate(mean, (~np.isnan(ratings)).sum(axis=1), n, epsilon=epsilon, least=LEAST, room=open_.sum(axis=1))
+    """Which `n` diaries to have rated, as (arm, context): `allocate`'s shares, each arm's first open contexts.
+
+    mean: [K]; open_: whether a diary can be asked about, [K, N]; n_rated: diaries rated so far, [K].
+    """
+    shares = allocate(mean, n_rated, n, epsilon=epsilon, least=LEAST, room=open_.sum(axis=1))
     return [(arm, int(i)) for arm, share in enumerate(shares) for i in np.flatnonzero(open_[arm])[:share]]
+
+
+def raters_of(context: int, raters: Sequence[str], double_rated: float) -> list[str]:
+    """Who rates the context at this place of the order: one rater in turn, and the next one too on every k-th context.
+
+    All arms' diaries of a context go to the same people, so that a rater's bias meets every arm alike.
+    """
+    second = int((context + 1) * double_rated) > int(context * double_rated)
+    return [raters[(context + i) % len(raters)] for i in range(1 + second)]

@@ -1,4 +1,4 @@
-"""The sheet people fill in: items blinded, ratings read back and checked."""
+"""The sheets people fill in, one a rater: items blinded and shuffled, ratings read back and checked."""
 
 import csv
 from collections.abc import Iterable
@@ -7,15 +7,23 @@ from pathlib import Path
 from memozy.records import RATING_LEVELS, InputError
 from memozy.storage import read_rows
 
-COLUMNS = ("item_id", "place", "people", "mood", "photo", "text", "rater_id", "rating")
+COLUMNS = ("item_id", "rater_id", "place", "people", "mood", "photo", "text", "rating")
 
 
-def write_sheet(items: Iterable[dict], path: Path) -> None:
-    """CSV with a BOM, so that spreadsheet programs read its Korean; no cell of it is taken for a formula there."""
-    with open(path, "w", encoding="utf-8-sig", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
-        table.writerows({key: _inert(value) for key, value in item.items()} for item in items)
+def write_sheets(items: Iterable[dict], folder: Path) -> None:
+    """`<rater_id>.csv` for every rater of the items, each in the order of the items' blinded names.
+
+    CSV with a BOM, so that spreadsheet programs read its Korean; no cell of it is taken for a formula there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    by_rater: dict[str, list[dict]] = {}
+    for item in sorted(items, key=lambda item: item["item_id"]):
+        by_rater.setdefault(item["rater_id"], []).append(item)
+    for rater, own in by_rater.items():
+        with open(folder / f"{rater}.csv", "w", encoding="utf-8-sig", newline="") as file:
+            table = csv.DictWriter(file, COLUMNS)
+            table.writeheader()
+            table.writerows({key: _inert(value) for key, value in item.items()} for item in own)
 
 
 def _inert(value: str | None) -> str:
@@ -23,26 +31,41 @@ def _inert(value: str | None) -> str:
     return "'" + value if value[:1] in ("=", "+", "-", "@", "\t") else value
 
 
-def read_sheet(path: str, known: set[str]) -> dict[str, list[float]]:
-    """item_id -> ratings, from a filled-in sheet (CSV, XLSX, …); rows without a rating are passed over. Raises InputError."""
-    if not Path(path).is_file():
-        raise InputError("no such file", file=path, field="evaluation.ratings", remedy="Give the filled-in to_rate.csv")
-    found: dict[str, list[float]] = {}
-    for number, row in enumerate(read_rows(Path(path)), start=1):
-        value = str(row.get("rating") or "").strip()
-        if not value:
-            continue
-        if row.get("item_id") not in known:
-            raise InputError("was not asked for", file=path, row=number, field="item_id", value=row.get("item_id"),
-                             remedy="Fill in the to_rate.csv of the evaluation in 'previous'")  # fmt: skip
-        try:
-            level = float(value)
-        except ValueError:
-            level = float("nan")
-        if level not in RATING_LEVELS:
-            raise InputError("is not a rating", file=path, row=number, field="rating", value=value,
-                             remedy="Allowed: -1, -0.5, 0, 0.5, 1")  # fmt: skip
-        found.setdefault(row["item_id"], []).append(level)
+def read_sheets(path: str, known: set[str]) -> dict[tuple[str, str], float]:
+    """(item_id, rater_id) -> rating, from a filled-in sheet (CSV, XLSX, …) or a folder of them.
+
+    Rows without a rating are passed over. known: the items that were asked about. Raises InputError.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise InputError("no such file", file=path, field="evaluation.ratings", remedy="Give the filled-in to_rate")
+    files = [place] if place.is_file() else sorted(p for p in place.iterdir() if p.is_file() and p.name[0] != ".")
+    found: dict[tuple[str, str], float] = {}
+    for file in files:
+        for number, row in enumerate(read_rows(file), start=1):
+            if str(row.get("rating") or "").strip():
+                key, level = _rating(row, file, number, known)
+                if found.setdefault(key, level) != level:
+                    raise InputError("has another rating by the same rater", file=file, row=number, field="item_id",
+                                     value=key[0], remedy="Keep the one that is meant")  # fmt: skip
     if not found:
         raise InputError("holds no ratings", file=path, field="rating", remedy="Fill in the column 'rating'")
     return found
+
+
+def _rating(row: dict, file: Path, number: int, known: set[str]) -> tuple[tuple[str, str], float]:
+    if row.get("item_id") not in known:
+        raise InputError("was not asked for", file=file, row=number, field="item_id", value=row.get("item_id"),
+                         remedy="Fill in the to_rate of the evaluation in 'previous'")  # fmt: skip
+    rater = str(row.get("rater_id") or "").strip()
+    if not rater:
+        raise InputError("is empty", file=file, row=number, field="rater_id", remedy="Say who rated")
+    value = str(row["rating"]).strip()
+    try:
+        level = float(value)
+    except ValueError:
+        level = float("nan")
+    if level not in RATING_LEVELS:
+        raise InputError("is not a rating", file=file, row=number, field="rating", value=value,
+                         remedy="Allowed: -1, -0.5, 0, 0.5, 1")  # fmt: skip
+    return (row["item_id"], rater), level

@@ -1,55 +1,75 @@
 """Stage `evaluate_prompts`: a bandit compares the prompts and adopts one with a stated confidence, or says it cannot."""
 
+import hashlib
 import json
 
 import polars as pl
 
 from components.evaluate_prompts.config import Config
-from components.evaluate_prompts.decide import Decision, decide
-from components.evaluate_prompts.estimate import Estimates
 from components.evaluate_prompts.evaluation import Evaluation
-from components.evaluate_prompts.sheet import write_sheet
+from components.evaluate_prompts.page import render
+from components.evaluate_prompts.record import record
+from components.evaluate_prompts.replay import Settings, replay
+from components.evaluate_prompts.sheet import write_sheets
+from memozy.ledger import current
 from memozy.records import PULLS, SIMULATED, write
-from memozy.stages import In, Out, Result, Work
+from memozy.stages import In, Out, Result, Work, digest
 
 
-def run(config: Config, *, arms: In, reward: In, pulls: Out, decision: Out, to_rate: Out, work: Work) -> Result:
-    """Pull arms by UCB1 on the reward model's scores, have diaries rated, look, and decide.
+def run(
+    config: Config, *, arms: In, reward: In, oversampled: In, used_contexts: In, pulls: Out, decision: Out,
+    decision_report: Out, to_rate: Out, work: Work,
+) -> Result:  # fmt: skip
+    """Pull arms, have diaries rated, look, and decide.
 
-    Writes the `pulls` (all an evaluation's state), the `decision` (JSON) and the sheet `to_rate` (CSV,
-    blinded and shuffled; empty where nothing is left to ask). Simulated raters answer at once, until
-    the last look; people answer between runs: one run is then one round. Raises InputError for ratings
-    that do not fit what was asked.
+    Writes the `pulls` (all an evaluation's state), the adoption record `decision` (JSON) and its page, and
+    `to_rate`, a folder with one blinded sheet a rater (none where nothing is left to ask). Simulated raters
+    answer at once, until the last look, and a verifier does; people answer between runs: one run is then one
+    round. Raises InputError for ratings that do not fit what was asked.
     """
-    evaluation = Evaluation(config, arms, reward, work / "pulls.jsonl")
-    looks: list[Estimates] = []
-    decided: Decision | None = None
-    sheet: list[dict] = []
+    evaluation = Evaluation(config, arms, reward, oversampled, used_contexts, work)
+    settings = Settings.of(config, evaluation.arms)
     if config.previous:
         evaluation.take_back(config.previous, config.ratings)
-        looks = evaluation.looks()
-        decided = decide(looks, evaluation.plan) if looks else None
-    while not finished(decided, config.looks):
-        evaluation.pull(len(looks) + 1)
-        asked = evaluation.choose(looks)
-        if config.ratings != SIMULATED:
-            sheet = evaluation.sheet(asked)
-            break
-        evaluation.rate_simulated(asked, len(looks) + 1)
-        looks = evaluation.looks()
-        decided = decide(looks, evaluation.plan)
+    items = advance(evaluation, settings)
 
-    record = evaluation.record(decided, looks)
-    write(pl.DataFrame(evaluation.rows, schema=PULLS.dtypes), pulls, PULLS)
-    decision.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
-    write_sheet(sheet, to_rate)
-    adopted = next(a for a in record["arms"] if a["prompt_id"] == record["prompt_id"])
+    rows, ledger = evaluation.rows, current()
+    told = record(rows, settings, evaluation.table, {
+        "task": config.task, "sampler": config.sampler, "seed": config.seed, "scorer_hash": evaluation.scorer_name,
+        "cost_usd": float(sum(r["cost_usd"] for r in rows)),
+        "ledger": vars(ledger.total()) | {"rows": ledger.by_stage_and_model()},
+        "hashes": {"arms": digest(arms), "scorer": evaluation.scorer_name, "config": hashlib.sha256(config.model_dump_json().encode()).hexdigest()},
+    })  # fmt: skip
+    table = pl.DataFrame(rows, schema=PULLS.dtypes)
+    write(table, pulls, PULLS)
+    decision.write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8")
+    decision_report.write_text(render(told, table, evaluation.table), encoding="utf-8")
+    write_sheets(items, to_rate)
+    adopted = next(a for a in told["arms"] if a["prompt_id"] == told["prompt_id"])
     return Result({
-        "adopted": float(record["decision"] == "adopt"), "ratings_used": record["ratings_used"], "n_looks": len(looks),
-        "n_pulls": len(evaluation.rows), "cost_usd": record["cost_usd"],
+        "adopted": float(told["decision"] == "adopt"), "ratings_used": told["ratings_used"], "n_looks": len(told["looks"]),
+        "n_pulls": len(evaluation.pulls),
         **({"estimate": adopted["estimate"]} if adopted["estimate"] is not None else {}),
     })  # fmt: skip
 
 
-def finished(decided: Decision | None, looks: int) -> bool:
-    return decided is not None and (decided.decision != "undecided" or len(decided.looks) == looks)
+def advance(evaluation: Evaluation, settings: Settings) -> list[dict]:
+    """Go on until the decision, the last look, or the point where people must answer: then the items to be rated."""
+    config = evaluation.config
+    if config.rule == "classic":
+        evaluation.pull(1, [])
+        return []
+    if config.scorer == "feedback":
+        evaluation.take_feedback()  # what users will say next comes with the next run
+        return []
+    standing = replay(evaluation.rows, settings)
+    while not standing.finished(config.looks):
+        round_ = len(standing.looks) + 1
+        evaluation.pull(round_, standing.looks)
+        if config.needs_people:
+            asked = evaluation.choose(standing.looks)
+            if config.ratings != SIMULATED:
+                return evaluation.sheet(asked)
+            evaluation.rate_simulated(asked, round_)
+        standing = replay(evaluation.rows, settings)
+    return []

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from components.write_report import plots
 from components.write_report.view import Evidence
 from memozy import reports
-from memozy.records import RATING_LEVELS
-from memozy.reports import number
+from memozy.reports import drawing, number
 
 
 def draw(evidence: Evidence, view: Mapping) -> dict[str, Markup]:
@@ -23,10 +22,15 @@ def draw(evidence: Evidence, view: Mapping) -> dict[str, Markup]:
 
     with reports.style():
         before, after, test = (view["levels"][name] for name in ("before", "after", "test"))
-        levels = [f"{level:+g}" if level else "0" for level in RATING_LEVELS]
         counts = {"train": before, "train, oversampled": after, "test": test}
-        add("levels", "Diaries per rating level. " + _listed(levels, counts), plots.levels, levels, counts)
-        for split, colour in (("test", plots.ORANGE), ("train", plots.BLUE)):
+        add(
+            "levels",
+            "Diaries per rating level. " + _listed(drawing.LEVEL_NAMES, counts),
+            plots.levels,
+            drawing.LEVEL_NAMES,
+            counts,
+        )
+        for split, colour in (("test", drawing.ORANGE), ("train", drawing.BLUE)):
             rows = e.predictions.filter(split=split)
             if rows.height:
                 label = f"Predicted rating against rating, {rows.height} {split} diaries."
@@ -39,16 +43,21 @@ def draw(evidence: Evidence, view: Mapping) -> dict[str, Markup]:
                 add(name, label, plots.curves, steps, known, also)
         add("arms", "Estimate and interval of each arm. " + _arms(view["arms"]), plots.arms, view["arms"])
         if e.pulls.height:
-            rounds = sorted({*e.pulls["round"], *e.pulls["rated_round"].drop_nulls()})
+            rounds, of_rater = sorted(e.pulls["round"].unique()), pl.col("rater_id").is_not_null()
             letters = [arm["letter"] for arm in view["arms"]]
-            for name, what, when in (("pulls", "Diaries", "round"), ("ratings", "Rated diaries", "rated_round")):
-                table = [_per_round(e.pulls.filter(prompt_id=arm["prompt_id"])[when], rounds) for arm in view["arms"]]
+            for name, what, rows in (
+                ("pulls", "Diaries", e.pulls.filter(~of_rater)),
+                ("ratings", "Ratings", e.pulls.filter(of_rater)),
+            ):
+                table = [
+                    [rows.filter(prompt_id=arm["prompt_id"], round=r).height for r in rounds] for arm in view["arms"]
+                ]
                 words = _listed([f"round {r}" for r in rounds], dict(zip(letters, table, strict=True)))
-                add(name, f"{what} of each arm in each round. {words}", plots.allocation, table, letters, rounds)
+                add(name, f"{what} of each arm in each round. {words}", drawing.allocation, table, letters, rounds)
         if view["looks"]:
             rows = [look | {"leader": view["letters"].get(look["leader"], look["leader"])} for look in view["looks"]]
             words = "; ".join(f"look {r['look']}: z {number(r['z'])}, boundary {number(r['boundary'])}" for r in rows)
-            add("looks", f"z against its boundary at each planned look. {words}.", plots.looks, rows)
+            add("looks", f"z against its boundary at each planned look. {words}.", drawing.looks, rows)
     return figures
 
 
@@ -65,10 +74,6 @@ def _columns(curves: Sequence[Mapping], series: Mapping[str, str]) -> dict[str, 
     """The series that at least one update recorded, with NaN where an update did not."""
     found = {label: [nan if row.get(key) is None else row[key] for row in curves] for label, key in series.items()}
     return {label: values for label, values in found.items() if not all(map(isnan, values))}
-
-
-def _per_round(column: pl.Series, rounds: Sequence[int]) -> list[int]:
-    return [int((column == number_of_round).sum()) for number_of_round in rounds]
 
 
 def _ends(series: Mapping[str, Sequence[float]]) -> str:

@@ -9,11 +9,11 @@ VERDICTS = {"adopt": "Adopted", "keep": "Kept", "undecided": "Undecided"}
 
 def summary(decision: Mapping, truth: Mapping, version: Mapping, registered: Mapping, report_path: object) -> str:
     """What was decided, how sure that is, each arm's estimate, whether the truth agrees, and where to read on."""
-    best = decision["prompt_id"]
+    best = in_front(decision)
     true_means = {arm["prompt_id"]: arm["true_mean"] for arm in truth.get("arms", [])}
     lines = [
         f"Decision: {decision['sentence']}",
-        f"Confidence {percent(decision['confidence'])}, margin {number(decision['epsilon'])}; {effort(decision)}.",
+        f"{assurance(decision)}; {effort(decision)}.",
         f"The evaluation cost {money(decision['cost_usd'])}.",
     ]
     width = max((len(arm["prompt_id"]) for arm in decision["arms"]), default=0)
@@ -30,6 +30,18 @@ def summary(decision: Mapping, truth: Mapping, version: Mapping, registered: Map
     lines += [f"Not registered: {name}, {reason}." for name, reason in registered.get("skipped", {}).items()]
     lines.append(f"Report: {report_path}")
     return "\n".join("".join(c for c in line if c.isprintable()) for line in lines)  # no terminal escapes from data
+
+
+def in_front(decision: Mapping) -> str:
+    """The prompt that was adopted or kept; while undecided the one that leads."""
+    return decision.get("leader") or decision["prompt_id"]
+
+
+def assurance(decision: Mapping) -> str:
+    """With which confidence and margin it was decided; rule "classic" states none."""
+    if decision["confidence"] is None:
+        return "No confidence is stated"
+    return f"Confidence {percent(decision['confidence'])}, margin {number(decision['epsilon'])}"
 
 
 def candidates(registered: Mapping) -> dict[str, str]:

@@ -6,7 +6,15 @@ from math import isfinite
 
 import polars as pl
 
-from components.write_report.summary import VERDICTS, agreement, candidates, effort, what_is_simulated
+from components.write_report.summary import (
+    VERDICTS,
+    agreement,
+    assurance,
+    candidates,
+    effort,
+    in_front,
+    what_is_simulated,
+)
 from memozy.records import RATING_LEVELS, InputError, nearest_level
 from memozy.reports import MISSING, money, number, percent, without_secrets
 
@@ -40,6 +48,7 @@ def build(evidence: Evidence, diaries_per_arm: int, updates_sampled: int) -> dic
     return {
         "decision": e.decision,
         "verdict": VERDICTS[e.decision["decision"]],
+        "assurance": assurance(e.decision),
         "truth": e.truth,
         "agreement": agreement(e.decision, e.truth),
         "simulated": what_is_simulated(e.decision, e.version),
@@ -47,7 +56,7 @@ def build(evidence: Evidence, diaries_per_arm: int, updates_sampled: int) -> dic
         "version": e.version,
         "arms": arms,
         "letters": {arm["prompt_id"]: arm["letter"] for arm in arms},
-        "chosen": by_id[e.decision["prompt_id"]],
+        "chosen": by_id[in_front(e.decision)],
         "incumbent": by_id[e.decision["incumbent"]],
         "tiles": tiles(e, arms),
         "levels": level_counts(e.oversampled),
@@ -77,7 +86,7 @@ def arm_rows(e: Evidence) -> list[dict]:
                 "true_mean": true.get(arm["prompt_id"], {}).get("true_mean"),
                 "true_se": true.get(arm["prompt_id"], {}).get("se"),
                 "cost_usd": cost.get(arm["prompt_id"], 0.0),
-                "chosen": arm["prompt_id"] == e.decision["prompt_id"],
+                "chosen": arm["prompt_id"] == in_front(e.decision),
                 "incumbent": arm["prompt_id"] == e.decision["incumbent"],
             }
         )
@@ -93,7 +102,7 @@ def tiles(e: Evidence, arms: Sequence[Mapping]) -> list[dict]:
         _best_tile(arms),
         _reward_tile(e.card["metrics"].get("test") or {}),
         _ppo_tile(e.curves),
-        _tile("Evaluation cost", money(e.decision["cost_usd"]), "recorded with the decision", "decision: cost_usd"),
+        _cost_tile(e.decision),
     ]
 
 
@@ -123,6 +132,16 @@ def _ppo_tile(curves: Sequence[Mapping]) -> dict:
     first, last = (number(row.get("objective/score")) for row in (curves[0], kept))
     said = f"from the start to the policy kept, after {kept.get('step', 0):g} updates, KL {number(kept.get('objective/kl'))}"
     return _tile("PPO score", f"{first} → {last}", said, "curves")
+
+
+def _cost_tile(decision: Mapping) -> dict:
+    ledger = decision.get("ledger")
+    if not ledger:
+        return _tile("Evaluation cost", money(decision["cost_usd"]), "recorded with the decision", "decision: cost_usd")
+    spent = ledger["settled_usd"] + ledger["lost_usd"]
+    said = f"{number(ledger['calls'])} calls of all stages up to the decision"
+    said += f"; {money(ledger['lost_usd'])} of it lost" if ledger["lost_usd"] else ""
+    return _tile("Cost of the run", money(spent), said, "decision: ledger")
 
 
 def _tile(name: str, value: str, detail: str, source: str) -> dict:
@@ -155,15 +174,18 @@ def level_counts(oversampled: pl.DataFrame) -> dict[str, list[int]]:
 
 
 def examples(pulls: pl.DataFrame, arm: Mapping, count: int) -> dict:
-    """An arm's `count` best and `count` worst diaries, by rating where any was rated, else by score.
+    """An arm's `count` best and `count` worst diaries, by their mean rating where any was rated, else by score.
 
     Ties go by score, then by context; where there are few diaries none stands on both sides.
     """
     mine = pulls.filter(prompt_id=arm["prompt_id"])
-    rated = mine.filter(pl.col("human_rating").is_not_null())
+    written, rated = mine.filter(pl.col("rater_id").is_null()), mine.filter(pl.col("rater_id").is_not_null())
     by_rating = rated.height > 0
-    order = ["human_rating", "score", "context_id"] if by_rating else ["score", "context_id"]
-    ranked = (rated if by_rating else mine).sort(order, descending=[True] * (len(order) - 1) + [False]).to_dicts()
+    given = rated.group_by("context_id").agg(rating=pl.col("human_rating").mean())
+    ranked = written.join(given, "context_id", how="inner" if by_rating else "left")
+    order = ["rating", "score", "context_id"] if by_rating else ["score", "context_id"]
+    down = [True] * (len(order) - 1) + [False]
+    ranked = ranked.sort(order, descending=down, nulls_last=True).to_dicts()
     best = ranked[: min(count, (len(ranked) + 1) // 2)]
     worst = ranked[len(best) :][-count:][::-1]
     return {"arm": arm, "best": best, "worst": worst, "by_rating": by_rating, "n": len(ranked)}

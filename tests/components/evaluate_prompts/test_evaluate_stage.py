@@ -6,11 +6,13 @@ import json
 import polars as pl
 import pytest
 
-from components.evaluate_prompts import evaluation
 from components.evaluate_prompts.config import Config
 from components.evaluate_prompts.stage import run
+from components.evaluate_prompts.verify import differences
+from memozy import modeling
+from memozy.ledger import open_ledger
 from memozy.llm import LLMConfig
-from memozy.records import ARMS, PULLS, InputError, read, write
+from memozy.records import ARMS, PULLS, InputError, context_digest, read, read_contexts, write, write_jsonl
 from microworld.instructions import template
 
 
@@ -33,23 +35,48 @@ def place(data, reward, tmp_path):
     return tmp_path, config, reward
 
 
-def evaluate(place, name="out", **changes):
+def evaluate(place, name="out", used=(), **changes):
+    """One run of the stage, whose ledger lies in its folder: the same name goes on from there."""
     folder, config, reward = place
     out = folder / name
     (out / "kept").mkdir(parents=True, exist_ok=True)
-    run(config.model_copy(update=changes), arms=folder / "arms", reward=reward, pulls=out / "pulls", decision=out / "decision",
-        to_rate=out / "to_rate", work=out / "kept")  # fmt: skip
-    return read(out / "pulls", PULLS), json.loads((out / "decision").read_text(encoding="utf-8")), out
+    write_jsonl(used, folder / "used")
+    with open_ledger(f"sqlite:///{out / 'ledger.sqlite'}", "evaluate_prompts"):
+        run(config.model_copy(update=changes), arms=folder / "arms", reward=reward, oversampled=reward.parent / "oversampled",
+            used_contexts=folder / "used", pulls=out / "pulls", decision=out / "decision",
+            decision_report=out / "report.html", to_rate=out / "to_rate", work=out / "kept")  # fmt: skip
+    pulls, said = read(out / "pulls", PULLS), json.loads((out / "decision").read_text(encoding="utf-8"))
+    assert differences(pulls, said) == []  # whatever the mode, the record is borne out by its pulls
+    return pulls, said, out
+
+
+def filled(sheets, levels, pulls):
+    """The sheets, each item rated by the level of the arm that wrote it."""
+    arm_of = dict(pulls.filter(pl.col("text").is_not_null()).select("text", "prompt_id").iter_rows())
+    for path in sorted(sheets.iterdir()):
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            row["rating"] = levels[arm_of[row["text"].removeprefix("'")]]
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, rows[0])
+            table.writeheader()
+            table.writerows(rows)
+    return str(sheets)
 
 
 def test_simulated_raters_find_the_rich_prompt(place):
-    pulls, decision, _ = evaluate(place)
+    pulls, decision, out = evaluate(place)
     assert decision["decision"] == "adopt" and decision["prompt_id"] == "rich"
     assert decision["simulated"] and "simulated ratings" in decision["sentence"]
-    assert decision["ratings_used"] == pulls["human_rating"].count()
-    assert set(pulls["rating_source"].drop_nulls()) == {"simulated"}
+    rated = pulls.filter(pl.col("rater_id").is_not_null())
+    assert decision["ratings_used"] == len(rated) == rated["human_rating"].count()
+    assert set(rated["rating_source"]) == {"simulated"} and rated["text"].null_count() == len(rated)
     counts = {a["prompt_id"]: a["n_pulls"] for a in decision["arms"]}
-    assert sum(counts.values()) == len(pulls) and counts["rich"] == max(counts.values())
+    assert sum(counts.values()) == len(pulls) - len(rated) and counts["rich"] == max(counts.values())
+    assert len(decision["raters"]) == 5 and decision["agreement"]["n_items"] >= 5
+    assert rated.group_by("context_id").agg(pl.col("rater_id").n_unique())["rater_id"].max() == 2
+    assert decision["sentence"] in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_killed_at_a_pull_it_ends_with_the_same_decision(place, monkeypatch):
@@ -58,51 +85,60 @@ def test_killed_at_a_pull_it_ends_with_the_same_decision(place, monkeypatch):
     class Killed(Exception):
         pass
 
-    score, calls = evaluation.RewardModel.score, []
+    write, written = modeling.generate, []
 
-    def killing(self, texts):
-        calls.append(len(texts))
-        if len(calls) == 3:
+    def killing(*args, **kwargs):
+        written.append(len(args[1]))
+        if len(written) == 3:
             raise Killed
-        return score(self, texts)
+        return write(*args, **kwargs)
 
-    monkeypatch.setattr(evaluation.RewardModel, "score", killing)
+    monkeypatch.setattr(modeling, "generate", killing)
     with pytest.raises(Killed):
         evaluate(place, "killed")
-    journal = place[0] / "killed" / "kept" / "pulls.jsonl"
-    assert len(journal.read_text(encoding="utf-8").splitlines()) == 60
-    journal.write_text(journal.read_text(encoding="utf-8") + '{"round": 1, "promp', encoding="utf-8")
-    calls.clear()
     again, same, _ = evaluate(place, "killed")
     assert again.equals(whole) and same == decision
-    assert sum(calls[3:] or calls) < len(whole)  # what was paid for is not asked for again
+    assert sum(written) == whole["text"].count() + written[2]  # only the batch that was cut off is written again
 
 
 def test_people_rate_between_runs(place):
     pulls, decision, out = evaluate(place, "round1", ratings=None)
-    assert decision["decision"] == "undecided" and decision["prompt_id"] == "A" and decision["ratings_needed"] == 60
-    with open(out / "to_rate", encoding="utf-8-sig", newline="") as file:
-        items = list(csv.DictReader(file))
-    assert len(items) == 60 and "rich" not in json.dumps(items)
-    text_of = dict(zip(pulls["text"], pulls["prompt_id"], strict=True))
-    for item in items:  # people who like the rich prompt's diaries, without knowing whose they are
-        item["rating"], item["rater_id"] = (
-            {"rich": "1", "plain": "0", "A": "-1"}[text_of[item["text"].removeprefix("'")]],
-            "kim",
-        )
-    filled = out / "rated.csv"
-    with open(filled, "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, items[0])
-        table.writeheader()
-        table.writerows(items)
-    pulls, decision, _ = evaluate(place, "round2", ratings=str(filled), previous=str(out / "pulls"))
-    assert decision["ratings_used"] == 60 and not decision["simulated"] and len(decision["looks"]) == 1
-    assert decision["leader"] == "rich"
+    assert decision["decision"] == "undecided" and decision["prompt_id"] == "A" and decision["looks"] == []
+    assert "nobody has rated yet" in decision["sentence"]
+    sheets = out / "to_rate"
+    assert sorted(p.name for p in sheets.iterdir()) == ["rater-1.csv", "rater-2.csv"]
+    assert all("rich" not in p.read_text(encoding="utf-8-sig") for p in sheets.iterdir())
+    done = filled(sheets, {"rich": "1", "plain": "0", "A": "-1"}, pulls)
+    pulls, decision, out = evaluate(place, "round2", ratings=done, previous=str(out / "pulls"))
+    assert 55 <= decision["ratings_used"] <= 63 and not decision["simulated"] and len(decision["looks"]) == 1
+    assert decision["leader"] == "rich" and decision["agreement"]["alpha"] == 1
+    with pytest.raises(InputError, match="was rated in an earlier round"):
+        evaluate(place, "round3", ratings=done, previous=str(out / "pulls"))
 
 
-def test_ratings_without_their_pulls_are_refused_before_anything_loads():
-    with pytest.raises(ValueError, match="give its pulls as 'previous'"):
-        Config(ratings="rated.csv")
+def test_people_rate_every_diary_where_nothing_scores(place):
+    pulls, decision, out = evaluate(place, "round1", scorer="human", ratings=None)
+    assert len(pulls) == 52 and pulls["score"].null_count() == 52  # 60 ratings, 15 % of them second ones
+    assert decision["scorer"] == "human" and decision["arms"][0]["judge"] is None
+    done = filled(out / "to_rate", {"rich": "1", "plain": "0", "A": "-1"}, pulls)
+    pulls, decision, _ = evaluate(place, "round2", scorer="human", ratings=done, previous=str(out / "pulls"))
+    assert decision["leader"] == "rich" and decision["judge_weight"] == 0
+    assert decision["decision"] == "adopt" or (pulls["text"].count() > 52)
+
+
+def test_the_classic_way_adopts_by_score_alone_and_says_so(place):
+    pulls, decision, out = evaluate(place, rule="classic", ratings=None, pulls_at_once=1, pulls_per_look=60)
+    assert len(pulls) == 60 and decision["confidence"] is None and decision["ratings_used"] == 0
+    means = {a["prompt_id"]: a["score_mean"] for a in decision["arms"]}
+    assert decision["decision"] == "adopt" and decision["prompt_id"] == max(means, key=means.get)
+    assert "No confidence is stated" in decision["sentence"] and not list((out / "to_rate").iterdir())
+
+
+def test_contexts_that_served_to_write_the_prompts_are_refused(place):
+    contexts = read_contexts(place[1].contexts, 60).to_dicts()
+    used = [{"context_id": "another id", "digest": context_digest(contexts[6])}]
+    with pytest.raises(InputError, match=f"row 7, field 'context_id', value '{contexts[6]['context_id']}': served to write"):
+        evaluate(place, used=used)
 
 
 def test_pulls_of_another_evaluation_are_refused(place):

@@ -61,21 +61,21 @@ def evidence() -> dict:
             "round": look, "prompt_id": arm, "context_id": f"c{look}-{i:02}", "scorer": "7c1e",
             "text": (GOOD if TRUE[arm] > 0.4 else FAIR if TRUE[arm] > 0.2 else POOR) + f" [{look}.{i}]",
             "score": max(-1.0, min(1.0, TRUE[arm] * 0.8 + rng.gauss(0, 0.3))), "cost_usd": 0.00021,
-            "human_rating": None, "rated_round": None, "rating_source": None,
         }
         for look in (1, 2, 3)
         for arm in PROMPTS
         for i in range(40)
     ]  # fmt: skip
-    for row in pulls:
+    for row in list(pulls):
         arm, look = row["prompt_id"], row["round"]
         if int(row["context_id"][-2:]) < (20 if look == 1 or arm in ("bon-81c2", "ppo-d07e") else 8):
             weights = (2, 4, 10, 20 + 10 * TRUE[arm], 40 * TRUE[arm])
-            row |= {
+            given = {
                 "human_rating": rng.choices(levels, weights)[0],
-                "rated_round": look,
                 "rating_source": records.SIMULATED,
+                "rater_id": "mina",
             }
+            pulls.append({key: row[key] for key in ("round", "prompt_id", "context_id")} | given | {"cost_usd": 0.0})
     keys = ("prompt_id", "estimate", "low", "high", "score_mean", "n_pulls", "n_ratings")
     estimated = [
         ("prompt-a", 0.29, 0.17, 0.41, 0.24, 120, 36),

@@ -1,7 +1,7 @@
 import numpy as np
 
 from components.write_report import plots
-from memozy.reports import svg
+from memozy.reports.drawing import BLUE
 
 
 def texts(figure):
@@ -17,7 +17,7 @@ def test_levels_draw_every_count():
 def test_predictions_draw_few_points_of_many_but_average_all():
     rating = np.repeat([0.0, 1.0], 5000)
     predicted = np.concatenate([np.linspace(-0.5, 0.5, 5000), np.linspace(0.2, 0.6, 5000)])
-    points, means = plots.predictions(rating, predicted, plots.BLUE).axes[0].collections
+    points, means = plots.predictions(rating, predicted, BLUE).axes[0].collections
     assert len(points.get_offsets()) == plots.MOST_POINTS
     np.testing.assert_allclose(means.get_offsets(), [[0, 0], [1, 0.4]], atol=1e-9)
 
@@ -51,17 +51,3 @@ def test_arms_draw_intervals_and_no_truth_that_is_not_known():
     assert "truth" in [
         t.get_text() for t in plots.arms([arm("A", 0.2, 0.1, 0.3, true_mean=0.25)]).legends[0].get_texts()
     ]
-
-
-def test_allocation_writes_each_count_and_the_total():
-    assert texts(plots.allocation([[4, 0], [4, 9]], ["A", "B"], [1, 2])) == ["4", "0", "4", "9", "4", "13"]
-
-
-def test_looks_name_the_leader_and_bear_a_look_without_z():
-    rows = [
-        {"ratings": 40, "z": None, "boundary": 4.0, "leader": None},
-        {"ratings": 80, "z": 3.1, "boundary": 2.8, "leader": "C"},
-    ]
-    figure = plots.looks(rows)
-    assert texts(figure) == ["C"]
-    assert "<svg" in svg(figure, "looks", "looks")

@@ -1,6 +1,4 @@
 import json
-import re
-from html.parser import HTMLParser
 
 import polars as pl
 import pytest
@@ -8,36 +6,7 @@ import pytest
 from components.write_report.config import Config
 from components.write_report.stage import run
 from memozy.records import InputError
-
-VOID = {"meta", "br", "img", "hr", "link", "input"}
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements with attributes, ids, visible text; complains about unclosed tags."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open, self.elements, self.text = [], [], ""
-        self.feed(page)
-        assert not self.open, f"unclosed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text += data
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.elements if name == tag]
+from tests.pages import EVIL, Page
 
 
 def test_the_page_says_the_decision_the_truth_and_that_it_is_simulated(artifacts, write_page):
@@ -47,28 +16,15 @@ def test_the_page_says_the_decision_the_truth_and_that_it_is_simulated(artifacts
     for template in artifacts["arms"]["template"]:
         assert template in page.text
     assert "0.59 to 0.77" in page.text and "12.9 standard errors" in page.text and "hunter2" not in page.text
-    assert len([a for a in page.all("svg") if a.get("aria-label")]) == len(page.all("svg")) == 11
+    assert len(page.labels()) == 11
 
 
 def test_the_page_is_self_contained_and_well_formed(artifacts, write_page):
-    text = write_page(artifacts)
-    page = Page(text)
-    assert not page.all("script") and not page.all("link") and not page.all("img")
-    assert [
-        a for _, attrs in page.elements for k, a in attrs.items() if k in ("src", "href") and not a.startswith("#")
-    ] == []
-    assert "@import" not in text and not re.search(r"url\((?!#)", text) and "http" not in text.replace("http-equiv", "")
-    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
-    assert len(ids) == len(set(ids))
-    assert {a["href"][1:] for a in page.all("a")} <= set(ids)
-    assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
+    Page(write_page(artifacts)).check_self_contained()
 
 
 def test_the_same_artifacts_give_the_same_bytes(artifacts, write_page):
     assert write_page(artifacts, "one") == write_page(artifacts, "two")
-
-
-EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{place}"
 
 
 def test_text_from_models_and_files_is_inert_wherever_it_stands(artifacts, write_page):
@@ -85,15 +41,14 @@ def test_text_from_models_and_files_is_inert_wherever_it_stands(artifacts, write
     a["card"]["candidates"][0]["name"] = EVIL
     a["version"]["version"] = EVIL
     page = Page(write_page(a))
-    assert not page.all("script") and not page.all("img")
-    assert not [k for _, attrs in page.elements for k in attrs if k.startswith("on")]
+    page.check_inert()
     assert page.text.count("<script>alert(1)</script>") > 20
 
 
 def test_what_is_missing_is_said_in_words(artifacts, write_page):
     a = artifacts
     a["truth"], a["curves"], a["samples"], a["registered"] = {}, [], [], {}
-    a["pulls"] = a["pulls"].with_columns(human_rating=pl.lit(None, pl.Float64), rated_round=pl.lit(None, pl.Int64))
+    a["pulls"] = a["pulls"].filter(pl.col("rater_id").is_null())
     a["predictions"] = a["predictions"].filter(split="train")
     del a["card"]["metrics"]["test"], a["decision"]["looks"], a["decision"]["rho"]
     a["decision"] |= {
@@ -118,9 +73,13 @@ def test_what_is_missing_is_said_in_words(artifacts, write_page):
     assert "– to –" in page.text and " nan" not in page.text and "None" not in page.text
 
 
-def test_an_evaluation_without_pulls(artifacts, write_page):
+def test_an_evaluation_without_pulls_or_a_confidence(artifacts, write_page):
     artifacts["pulls"] = artifacts["pulls"].clear()
-    assert "No diary was written for the evaluation" in Page(write_page(artifacts)).text
+    artifacts["decision"] |= {"confidence": None, "rule": "classic"}
+    page = Page(write_page(artifacts))
+    assert "No diary was written for the evaluation" in page.text
+    head = page.text[: page.text.index("Adopt ppo")]
+    assert "No confidence is stated" in head and "rating points" not in head
 
 
 def test_an_artifact_that_lacks_a_key_or_is_no_json_is_named(artifacts, save_artifacts, tmp_path):
@@ -145,10 +104,10 @@ def test_the_component_takes_the_artifacts_of_run():
 
 def test_ratings_count_for_the_round_they_were_given_in(artifacts, write_page):
     """A diary of round 1 may be rated in round 3: each plot's words say what its cells hold."""
-    late = pl.when(pl.col("prompt_id") == "prompt-a").then(pl.col("rated_round") * 0 + 3).otherwise("rated_round")
-    artifacts["pulls"] = artifacts["pulls"].with_columns(rated_round=late)
-    labels = [a["aria-label"] for a in Page(write_page(artifacts)).all("svg")]
+    late = pl.col("rater_id").is_not_null() & (pl.col("prompt_id") == "prompt-a")
+    artifacts["pulls"] = artifacts["pulls"].with_columns(round=pl.when(late).then(3).otherwise("round"))
+    labels = Page(write_page(artifacts)).labels()
     written = next(label for label in labels if label.startswith("Diaries of each arm"))
-    rated = next(label for label in labels if label.startswith("Rated diaries"))
+    rated = next(label for label in labels if label.startswith("Ratings of each arm"))
     assert "A: 40 at round 1, 40 at round 2, 40 at round 3;" in written
     assert "A: 0 at round 1, 0 at round 2, 36 at round 3; B: 20 at round 1, 8 at round 2, 8 at round 3;" in rated

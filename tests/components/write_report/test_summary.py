@@ -58,3 +58,8 @@ def test_an_arm_without_an_interval_shows_a_dash(artifacts):
     unknown = decision["arms"][0] | {"estimate": None, "low": float("nan"), "high": None, "n_ratings": 0}
     told = lines(artifacts, decision=decision | {"arms": [unknown]}, truth={})
     assert "    prompt-a      –  [    –,     –]  0 ratings (incumbent)" in told
+
+
+def test_what_states_no_confidence_is_told_so(artifacts):
+    told = lines(artifacts, decision=artifacts["decision"] | {"confidence": None})
+    assert told[1] == "No confidence is stated; 192 simulated ratings used."

@@ -25,10 +25,13 @@ def test_levels_are_counted_before_and_after_oversampling_and_for_the_test_diari
 
 PULLS = pl.DataFrame(
     [
-        ("a", "c1", 0.9, None), ("a", "c2", 0.1, 1.0), ("a", "c3", 0.3, 1.0), ("a", "c4", 0.2, -1.0),
-        ("a", "c5", 0.5, 0.0), ("b", "c1", 0.2, None), ("b", "c2", 0.7, None), ("b", "c3", -0.4, None),
+        ("a", "c1", 0.9, None, None), ("a", "c2", 0.1, None, None), ("a", "c3", 0.3, None, None), ("a", "c4", 0.2, None, None),
+        ("a", "c5", 0.5, None, None), ("b", "c1", 0.2, None, None), ("b", "c2", 0.7, None, None), ("b", "c3", -0.4, None, None),
+        ("b", "c4", None, None, None), ("a", "c2", None, "mina", 1.0), ("a", "c3", None, "mina", 1.0),
+        ("a", "c4", None, "mina", -1.0), ("a", "c5", None, "mina", 1.0), ("a", "c5", None, "june", -1.0),
     ],
-    schema={"prompt_id": pl.String, "context_id": pl.String, "score": pl.Float64, "human_rating": pl.Float64},
+    schema={"prompt_id": pl.String, "context_id": pl.String, "score": pl.Float64, "rater_id": pl.String,
+            "human_rating": pl.Float64},
     orient="row",
 )  # fmt: skip
 
@@ -41,13 +44,13 @@ def test_best_and_worst_go_by_rating_then_score():
     found = examples(PULLS, {"prompt_id": "a"}, 2)
     assert found["by_rating"] and found["n"] == 4  # c1 is unrated, however high its score
     assert contexts(found["best"]) == ["c3", "c2"]  # both rated 1; c3 scores higher
-    assert contexts(found["worst"]) == ["c4", "c5"]
+    assert contexts(found["worst"]) == ["c4", "c5"] and found["worst"][1]["rating"] == 0  # the mean of two raters
 
 
 def test_without_ratings_they_go_by_score_and_none_stands_on_both_sides():
     found = examples(PULLS, {"prompt_id": "b"}, 2)
     assert not found["by_rating"]
-    assert contexts(found["best"]) == ["c2", "c1"] and contexts(found["worst"]) == ["c3"]
+    assert contexts(found["best"]) == ["c2", "c1"] and contexts(found["worst"]) == ["c4", "c3"]  # c4 has no score
     assert examples(PULLS, {"prompt_id": "never pulled"}, 2)["n"] == 0
 
 
@@ -93,3 +96,18 @@ def test_a_tile_does_not_praise_what_is_worse_than_a_constant_or_unknown(evidenc
     tiles = {tile["name"]: tile for tile in build(evidence(curves=[]), 2, 6)["tiles"]}
     assert tiles["Reward model, test MSE"]["detail"] == "a constant guess has 0.300: 10 % more"
     assert (tiles["Highest estimate"]["value"], tiles["PPO score"]["value"]) == ("–", "–")
+
+
+def test_the_cost_is_the_whole_runs_where_the_decision_knows_it(evidence, artifacts):
+    tiles = {tile["name"]: tile for tile in build(evidence(), 2, 6)["tiles"]}
+    assert tiles["Evaluation cost"]["value"] == "$0.1008"
+    artifacts["decision"]["ledger"] = {"settled_usd": 2.5, "lost_usd": 0.25, "calls": 1234, "rows": []}
+    tiles = {tile["name"]: tile for tile in build(evidence(), 2, 6)["tiles"]}
+    assert "Evaluation cost" not in tiles and tiles["Cost of the run"]["value"] == "$2.75"
+    assert tiles["Cost of the run"]["detail"] == "1,234 calls of all stages up to the decision; $0.2500 of it lost"
+
+
+def test_while_undecided_the_leader_stands_in_front(evidence, artifacts):
+    artifacts["decision"] |= {"decision": "undecided", "prompt_id": "prompt-a", "leader": "bon-81c2"}
+    built = build(evidence(), 2, 6)
+    assert (built["chosen"]["prompt_id"], built["incumbent"]["prompt_id"]) == ("bon-81c2", "prompt-a")

@@ -1,0 +1,255 @@
+"""Whole evaluations in a simulated world: what the stated confidence, the power and `plan` rest on.
+
+An evaluation draws contexts, diaries of every arm on them, scores by a judge with a bias for each arm, and
+five-level ratings by raters with biases of their own, and then runs the project's own sampling, estimate and
+decision, look by look. Arms' true values are the exact means of the panel's levels.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+from scipy.stats import binomtest
+
+from components.evaluate_prompts.decide import Plan, decide
+from components.evaluate_prompts.estimate import STEP, Estimates, Ratings, corrected, weighted
+from components.evaluate_prompts.rounds import next_pulls, next_ratings
+from components.evaluate_prompts.samplers import UCB1
+
+LEVELS = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+DIARY_SHARE, BIAS_SHARE, NOISE_SHARE = 0.6, 0.04, 0.36  # of a rating's variance, before it is rounded
+SCORE_SLOPE = 0.6  # a judge's scores are closer together than ratings
+JUDGE_BIAS_SD = 0.1  # between arms, where a setting names no bias
+TILT = 0.5  # how far the app prefers some arms for some users: the log of the odds, in sds of their leniency
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One world and one way to decide in it.
+
+    truth: mean panel rating of each arm, incumbent first; rating_sd: of ratings within an arm, before the scale's ends
+    cut it; bias: of the judge, per arm, or None for a draw with sd JUDGE_BIAS_SD in every repetition; rho2: squared
+    correlation of score and rating within an arm; shared: correlation of two arms' diaries on one context.
+    n_raters: the panel, evenly spread in leniency. raters: "block" (one rater a context, in turn, as the project
+    assigns them), "cell" (one a diary, at random), "own" (two of three diaries of an arm by the arm's own rater) or
+    "look" (another one each look); double_rated: share of the contexts that the next rater rates too.
+    evidence: "ratings", or "feedback" (reactions of the panel as users, whom the app shows arms with logged chances).
+    rule: "planned", or "peeking" (one-sided tests at level delta after every round). judge False: human ratings only;
+    adaptive False: the same number of ratings for every arm. ucb_pulls: scored diaries a look, chosen by UCB1 on the
+    scores; 0: every arm on every context. per_look: rated diaries, or showings, a look, over all arms.
+    """
+
+    name: str
+    truth: tuple[float, ...]
+    rating_sd: float = 0.5
+    bias: tuple[float, ...] | None = None
+    rho2: float = 0.3
+    shared: float = 0.3
+    n_raters: int = 5
+    raters: str = "block"
+    double_rated: float = 0.0
+    evidence: str = "ratings"
+    rule: str = "planned"
+    judge: bool = True
+    adaptive: bool = True
+    ucb_pulls: int = 0
+    n_contexts: int = 400
+    per_look: int = 120
+    n_looks: int = 4
+    epsilon: float = 0.1
+    delta: float = 0.05
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations that make up `rating_sd`: of diaries' quality, of noise; biases: of the raters, [R]."""
+
+    diary: float
+    noise: float
+    biases: np.ndarray
+
+    @classmethod
+    def of(cls, rating_sd: float, n_raters: int) -> "Spread":
+        felt = np.sqrt(rating_sd**2 - STEP**2 / 12)
+        lean = np.linspace(-1, 1, n_raters) if n_raters > 1 else np.zeros(1)
+        biases = np.sqrt(BIAS_SHARE) * felt * lean / (lean.std() or 1)
+        return cls(np.sqrt(DIARY_SHARE) * felt, np.sqrt(NOISE_SHARE) * felt, biases)
+
+
+def to_level(q: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(q / STEP), -2, 2) * STEP
+
+
+@lru_cache(maxsize=10_000)
+def quality_mean(panel_mean: float, rating_sd: float, n_raters: int) -> float:
+    """The mean of a normal quality of diaries at which the panel's levels average `panel_mean`."""
+    spread = Spread.of(rating_sd, n_raters)
+
+    def mean(m: float) -> float:
+        edges = (LEVELS[:-1] + STEP / 2 - m - spread.biases[:, None]) / np.hypot(spread.diary, spread.noise)
+        return float((1 - STEP * ndtr(edges).sum(axis=1)).mean())
+
+    return brentq(lambda m: mean(m) - panel_mean, -5, 5)
+
+
+def is_false_adoption(decision: str, arm: int, truth: Sequence[float], epsilon: float) -> bool:
+    """Whether an arm was adopted that is worse than the best by epsilon or more."""
+    return decision == "adopt" and truth[arm] <= max(truth) - epsilon + 1e-9
+
+
+def is_error(decision: str, arm: int, truth: Sequence[float], epsilon: float) -> bool:
+    """Whether any claim made is false of the true means; the incumbent is arm 0."""
+    behind = truth[arm] <= max(truth) - epsilon + 1e-9
+    return decision != "undecided" and (behind or (decision == "adopt" and truth[arm] <= truth[0] + 1e-9))
+
+
+def evaluate(s: Setting, rng: np.random.Generator) -> dict:
+    """One evaluation to its end: decision, arm, leader, ratings used, looks, rho2, and the shares of intervals that
+
+    cover the truth: `covered` at the look where it stopped, `covered_fixed` at a look fixed beforehand, the second.
+    """
+    plan = Plan(s.n_looks, delta=s.delta, epsilon=s.epsilon)
+    history: list[Estimates] = []
+    for estimates in (_feedback if s.evidence == "feedback" else _rated)(s, rng):
+        history.append(estimates)
+        if len(history) <= 2:
+            fixed = estimates.interval(1 - s.delta)
+        if s.rule == "planned":
+            result = decide(history, plan)
+            decision, arm, interval = result.decision, result.arm, (result.low, result.high)
+        else:
+            decision, arm = peek(estimates, plan)
+            interval = estimates.interval(1 - s.delta)
+        if decision != "undecided" or len(history) == s.n_looks:
+            break
+    return {"decision": decision, "arm": arm, "leader": int(np.argmax(estimates.mean)),
+            "ratings": int(estimates.n_ratings.sum()), "looks": len(history), "rho2": (estimates.rho or 0) ** 2,
+            "covered": _covering(interval, s.truth), "covered_fixed": _covering(fixed, s.truth)}  # fmt: skip
+
+
+def _covering(interval: tuple[np.ndarray, np.ndarray], truth: Sequence[float]) -> float:
+    return float(((interval[0] <= truth) & (truth <= interval[1])).mean())
+
+
+def written(s: Setting, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The quality of every arm's diary on every context, and the judge's score of it; both [K, N]."""
+    k, n = len(s.truth), s.n_contexts
+    diary_sd = Spread.of(s.rating_sd, s.n_raters).diary
+    center = np.array([quality_mean(t, s.rating_sd, s.n_raters) for t in s.truth])[:, None]
+    common, own = rng.normal(size=n), rng.normal(size=(k, n))
+    quality = center + diary_sd * (np.sqrt(s.shared) * common + np.sqrt(1 - s.shared) * own)
+    if not s.judge:
+        return quality, np.zeros((k, n))
+    blur = SCORE_SLOPE * diary_sd * np.sqrt(max((diary_sd / s.rating_sd) ** 2 / s.rho2 - 1, 0))
+    bias = rng.normal(0, JUDGE_BIAS_SD, k) if s.bias is None else np.array(s.bias)
+    return quality, np.clip(SCORE_SLOPE * quality + bias[:, None] + rng.normal(0, blur, (k, n)), -1, 1)
+
+
+def _rated(s: Setting, rng: np.random.Generator) -> Iterator[Estimates]:
+    """The estimates after each look at human ratings."""
+    k, n = len(s.truth), s.n_contexts
+    spread = Spread.of(s.rating_sd, s.n_raters)
+    quality, scores = written(s, rng)
+    order = rng.permutation(s.n_raters)
+
+    def rate(arm: np.ndarray, context: np.ndarray, look: int) -> np.ndarray:
+        """Rows of arm, context, rater and level, [4, ratings]."""
+        twice = np.floor((context + 1) * s.double_rated) > np.floor(context * s.double_rated)
+        rater = {
+            "block": lambda: order[context % s.n_raters],
+            "cell": lambda: rng.integers(s.n_raters, size=len(arm)),
+            "own": lambda: np.where(rng.random(len(arm)) < 2 / 3, order[arm % s.n_raters], rng.integers(s.n_raters, size=len(arm))),
+            "look": lambda: np.full(len(arm), order[look % s.n_raters]),
+        }[s.raters]()  # fmt: skip
+        arm, context = np.append(arm, arm[twice]), np.append(context, context[twice])
+        rater = np.append(rater, (rater[twice] + 1) % s.n_raters)
+        felt = quality[arm, context] + spread.biases[rater] + rng.normal(0, spread.noise, len(arm))
+        return np.array([arm, context, rater, to_level(felt)])
+
+    seen = np.full((k, n), np.nan) if s.ucb_pulls else scores
+    open_, told, mean = np.ones((k, n), dtype=bool), [], np.zeros(k)
+    for look in range(s.n_looks):
+        for _ in range(0, s.ucb_pulls, 64):
+            at = tuple(np.array(next_pulls(UCB1(seed=look), seen, 64)).T)
+            seen[at] = scores[at]
+        if s.adaptive:
+            chosen = next_ratings(mean, open_ & ~np.isnan(seen), (~open_).sum(axis=1), s.per_look, s.epsilon)
+        else:
+            start, end = (min(round(s.per_look * x / k), n) for x in (look, look + 1))
+            chosen = [(arm, i) for arm in range(k) for i in range(start, end)]
+        arm, context = np.array(chosen).T
+        open_[arm, context] = False
+        told.append(rate(arm, context, look))
+        arm, context, rater, value = np.concatenate(told, axis=1)
+        estimates = corrected(seen, Ratings(arm.astype(int), context.astype(int), rater.astype(int), value))
+        mean = estimates.mean
+        yield estimates
+
+
+def _feedback(s: Setting, rng: np.random.Generator) -> Iterator[Estimates]:
+    """The estimates after each look at an app's log: users of different leniency, the lenient ones shown some arms oftener.
+
+    After each look half of all showings go to the arm that leads.
+    """
+    k, spread = len(s.truth), Spread.of(s.rating_sd, s.n_raters)
+    center = np.array([quality_mean(t, s.rating_sd, s.n_raters) for t in s.truth])
+    lenient = spread.biases / spread.biases.std()
+    share, told = np.full(k, 1 / k), []
+    for _ in range(s.n_looks):
+        chance = share * np.exp(TILT * np.outer(lenient, (-1.0) ** np.arange(k)))
+        chance /= chance.sum(axis=1, keepdims=True)  # [users, K]
+        user = rng.integers(s.n_raters, size=s.per_look)
+        arm = (rng.random(s.per_look)[:, None] > np.cumsum(chance, axis=1)[user, :-1]).sum(axis=1)
+        felt = center[arm] + spread.biases[user] + rng.normal(0, np.hypot(spread.diary, spread.noise), s.per_look)
+        told.append(np.array([arm, to_level(felt), chance[user, arm]]))
+        arm, value, propensity = np.concatenate(told, axis=1)
+        estimates = weighted(arm.astype(int), value, propensity, k)
+        share = np.full(k, 0.5 / (k - 1))
+        share[np.argmax(estimates.mean)] = 0.5
+        yield estimates
+
+
+def peek(estimates: Estimates, plan: Plan) -> tuple[str, int]:
+    """The broken rule: plain one-sided tests of the leader at level delta, at every look, unadjusted."""
+    leader = int(np.argmax(estimates.mean))
+    difference, se = estimates.differences()
+    margin = np.full(len(se), plan.epsilon)
+    if leader != plan.incumbent:
+        margin[plan.incumbent] = 0
+    shown = (difference[leader] + margin) / se[leader] > -ndtri(plan.delta)
+    if not np.delete(shown, leader).all():
+        return "undecided", leader
+    return ("keep" if leader == plan.incumbent else "adopt"), leader
+
+
+def simulate(s: Setting, repetitions: int, seed: int = 0, done: Callable[[], None] = lambda: None) -> dict[str, float]:
+    """Rates over `repetitions` evaluations; p_value: of the exact test of «error <= delta» against more.
+
+    done: called after every evaluation.
+    """
+    runs = []
+    for rng in np.random.default_rng(seed).spawn(repetitions):
+        runs.append(evaluate(s, rng))
+        done()
+    errors = sum(is_error(r["decision"], r["arm"], s.truth, s.epsilon) for r in runs)
+    best = np.array(s.truth) >= max(s.truth) - 1e-9
+
+    def mean(of: Callable[[dict], float]) -> float:
+        return float(np.mean([of(r) for r in runs]))
+
+    return {
+        "error": errors / repetitions,
+        "p_value": float(binomtest(errors, repetitions, s.delta, alternative="greater").pvalue),
+        "false_adoption": mean(lambda r: is_false_adoption(r["decision"], r["arm"], s.truth, s.epsilon)),
+        "adopt": mean(lambda r: r["decision"] == "adopt"),
+        "adopt_best": mean(lambda r: r["decision"] == "adopt" and best[r["arm"]]),
+        "keep": mean(lambda r: r["decision"] == "keep"),
+        "lead_best": mean(lambda r: best[r["leader"]]),
+        **{
+            name: mean(lambda r, name=name: r[name])
+            for name in ("covered", "covered_fixed", "ratings", "looks", "rho2")
+        },
+    }
