@@ -12,7 +12,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pull demo test lint lock bench compile images tiny-lm clean
+.PHONY: help setup pull demo test drill lint lock bench compile images tiny-lm clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ demo: pull ## run the whole loop in the micro-world, about six minutes
 
 test: pull ## run the tests
 	$(BIN)/python -m pytest
+
+drill: pull ## kill, starve and disturb long jobs, and see that nothing is lost or paid twice; minutes
+	@for path in drills/[a-z]*.py; do case $$path in *world.py) continue;; esac; \
+		$(BIN)/python -m drills.$$(basename $$path .py) || exit 1; done
 
 lint: $(STAMP) ## check style and the import boundaries
 	$(BIN)/ruff check .

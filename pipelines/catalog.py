@@ -15,6 +15,11 @@ def load(name: str):
     return getattr(importlib.import_module(f"pipelines.{name}"), name)
 
 
+def sections(pipeline) -> list[str]:
+    """The sections of a run's configuration that a loaded pipeline takes: its parameters."""
+    return list(pipeline.pipeline_spec.root.input_definitions.parameters)
+
+
 def compile_pipeline(name: str, path: Path) -> None:
     """Write the pipeline's IR YAML: what a Kubeflow cluster takes. The run's settings are its parameters."""
     from kfp import compiler

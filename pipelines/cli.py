@@ -35,15 +35,24 @@ def run(
     name: Annotated[
         str | None, typer.Option(help="The run's name and its folder under runs/. Default: the config file's name.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the run may cost, and stop.")] = False,
 ) -> None:
     """Run a pipeline on this machine. Started again under the same name, it continues where it was."""
     name = name or config.stem
     with _plain_errors(f"runs/{name}/log.txt"):
         _known(pipeline)
-        from pipelines import runner
         from pipelines.config import load
 
         settings = load(config, overrides)
+        if dry_run:
+            from pipelines.catalog import load as load_pipeline
+            from pipelines.catalog import sections
+            from pipelines.estimate import lines
+
+            print("\n".join(lines(settings, sections(load_pipeline(pipeline)))))
+            return
+        from pipelines import runner
+
         try:
             runner.run(pipeline, settings, name)
         except KeyboardInterrupt:
@@ -65,6 +74,56 @@ def compile_(
         for name in [_known(pipeline)] if pipeline else PIPELINES:
             compile_pipeline(name, out / f"{name}.yaml")
             print(out / f"{name}.yaml")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def plan(context: typer.Context) -> None:
+    """What an evaluation will take, before any of it is paid for: memozy plan --help tells what it asks."""
+    with _plain_errors():
+        import argparse
+
+        from pydantic import ValidationError
+
+        from components.evaluate_prompts.plan import Question, evaluations, lines
+        from components.evaluate_prompts.plan import plan as answer
+        from memozy.stages import Progress, config_error
+
+        parser = argparse.ArgumentParser(prog="memozy plan", description="Ratings and money that a decision takes, by simulating it.")
+        for name, about in Question.model_fields.items():
+            parser.add_argument(f"--{name.replace('_', '-')}", metavar="X", default=about.default,
+                                help=f"{about.description or name.replace('_', ' ')} (default {about.default})".replace("%", "%%"))  # fmt: skip
+        try:
+            question = Question.model_validate(vars(parser.parse_args(context.args)))
+        except ValidationError as error:
+            raise config_error(error, Question, "memozy plan") from None
+        progress = Progress("plan", evaluations(question), "simulated evaluations")
+        print("\n".join(lines(answer(question, progress.advance))))
+
+
+@app.command(name="verify-decision", epilog="Exit codes: 0 borne out, 1 not, 2 bad input.")
+def verify_decision(
+    folder: Annotated[
+        Path, typer.Argument(help="A run's folder (runs/<name>), or one that holds `pulls` and `decision`.")
+    ],
+) -> None:
+    """Decide again from an evaluation's pulls alone, and compare with every figure of its adoption record."""
+    with _plain_errors():
+        import json
+
+        from components.evaluate_prompts.verify import differences
+        from memozy.records import PULLS, read
+
+        outputs = folder / "stages/evaluate_prompts/out"
+        place = outputs if outputs.is_dir() else folder
+        if not (place / "decision").is_file():
+            raise InputError("holds no decision", file=place, remedy="Give a run's folder, or that of the evaluation's outputs")
+        pulls, record = read(place / "pulls", PULLS), json.loads((place / "decision").read_text(encoding="utf-8"))
+        found = differences(pulls, record)
+        for line in found:
+            print(line)
+        print(f"{record['sentence']}\n{'NOT borne out' if found else 'Borne out'} by {len(pulls)} rows of {place / 'pulls'}.")
+        if found:
+            raise typer.Exit(1)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

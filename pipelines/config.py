@@ -15,6 +15,7 @@ from components.evaluate_prompts.config import Config as Evaluation
 from components.generate_diaries.config import Config as Diaries
 from components.import_ratings.config import Config as Ratings
 from components.oversample.config import Config as Oversample
+from components.personalize_prompts.config import Config as Personal
 from components.propose_prompts.config import Config as Proposals
 from components.register_models.config import Config as Registration
 from components.reveal_truth.config import Config as Truth
@@ -49,6 +50,7 @@ class RunConfig(BaseModel):
     ppo: PPO = PPO()
     proposals: Proposals = Proposals()
     evaluation: Evaluation = Evaluation()
+    personal: Personal = Personal()
     truth: Truth = Truth()
     registration: Registration = Registration()
     feedback: Feedback = Feedback(ratings=Ratings().path)

@@ -3,6 +3,7 @@
 from kfp import dsl
 
 from components.evaluate_prompts.component import evaluate_prompts
+from components.personalize_prompts.component import personalize_prompts
 from components.propose_prompts.component import propose_prompts
 from components.register_models.component import register_models
 from components.reveal_truth.component import reveal_truth
@@ -22,6 +23,7 @@ def optimize_prompt(
     ppo: dict = {},
     proposals: dict = {},
     evaluation: dict = {},
+    personal: dict = {},
     truth: dict = {},
     registration: dict = {},
     report: dict = {},
@@ -30,16 +32,21 @@ def optimize_prompt(
     version, judge = trained.data.outputs["version"], trained.reward.outputs["reward"]
     policies = {"sft": trained.sft.outputs["sft"], "policy": trained.ppo.outputs["policy"]}
 
-    arms = propose_prompts(config=proposals, reward=judge, **policies).outputs["arms"]
-    evaluated = evaluate_prompts(config=evaluation, arms=arms, reward=judge)
+    rated = trained.oversampled.outputs["oversampled"]
+    proposed = propose_prompts(config=proposals, reward=judge, oversampled=rated, **policies)
+    arms = proposed.outputs["arms"]
+    evaluated = evaluate_prompts(
+        config=evaluation, arms=arms, reward=judge, oversampled=rated, used_contexts=proposed.outputs["used_contexts"]
+    )
     decision = evaluated.outputs["decision"]
+    personalize_prompts(config=personal, arms=arms, decision=decision)
     revealed = reveal_truth(config=truth, arms=arms, decision=decision, **policies)
     registered = register_models(
         config=registration, reward=judge, policy=policies["policy"], arms=arms, decision=decision, version=version
     )
     write_report(
         config=report,
-        oversampled=trained.oversampled.outputs["oversampled"],
+        oversampled=rated,
         reward=judge,
         curves=trained.ppo.outputs["curves"],
         samples=trained.ppo.outputs["samples"],

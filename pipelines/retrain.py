@@ -19,6 +19,7 @@ def retrain(
     ppo: dict = {},
     proposals: dict = {},
     evaluation: dict = {},
+    personal: dict = {},
     truth: dict = {},
     registration: dict = {},
     report: dict = {},
@@ -28,6 +29,6 @@ def retrain(
     with dsl.If(gate.output == True, name="enough-feedback"):  # noqa: E712 - a condition to compile, not a value
         optimize_prompt(
             diaries=diaries, ratings=ratings, validation=validation, split=split, oversample=oversample,
-            reward=reward, sft=sft, ppo=ppo, proposals=proposals, evaluation=evaluation, truth=truth,
-            registration=registration, report=report,
+            reward=reward, sft=sft, ppo=ppo, proposals=proposals, evaluation=evaluation, personal=personal,
+            truth=truth, registration=registration, report=report,
         )  # fmt: skip

@@ -1,8 +1,9 @@
 """Run a pipeline on this machine by kfp.local: each stage in a process of its own, nothing to install.
 
-A run has a name and a folder, `runs/<name>/`: config.yaml, log.txt, report.html, reward_model.html, decision.json, and
-`stages/<stage>/out/` with every artifact. Started again under its name it continues: `memozy.stages`
-keeps what is finished. KFP's own output goes to log.txt; the terminal shows what the stages say.
+A run has a name and a folder, `runs/<name>/`: config.yaml, log.txt, its pages (PAGES), decision.json, ledger.sqlite
+(every call to a chat model, and what it cost) and `stages/<stage>/out/` with every artifact. Started again under its
+name it continues: `memozy.stages` keeps what is finished. KFP's own output goes to log.txt; the terminal shows what
+the stages say.
 """
 
 import fcntl
@@ -32,6 +33,13 @@ RUNS = Path("runs")
 QUIET = {  # no library reports our use of it to anyone
     "MLFLOW_DISABLE_TELEMETRY": "true", "GX_ANALYTICS_ENABLED": "false", "DVC_NO_ANALYTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
 }  # fmt: skip
+PAGES = {  # what people read, by its name in the run's folder: the stage and the artifact it comes from
+    "report.html": ("write_report", "report"),
+    "adoption.html": ("evaluate_prompts", "decision_report"),
+    "proposals.html": ("propose_prompts", "proposals_report"),
+    "personal_prompts.html": ("personalize_prompts", "personal_report"),
+    "reward_model.html": ("train_reward", "reward_report"),
+}
 _INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
 
 
@@ -48,8 +56,7 @@ def run(pipeline: str, config: RunConfig, name: str) -> None:
     if not re.fullmatch(r"\w[\w.-]{0,79}", name):
         raise InputError("is not a run name", file="--name", value=name, remedy="Use letters, digits, '.', '_', '-'")
     task = catalog.load(pipeline)
-    parameters = task.pipeline_spec.root.input_definitions.parameters
-    arguments = {name: section for name, section in config.arguments().items() if name in parameters}
+    arguments = {name: section for name, section in config.arguments().items() if name in catalog.sections(task)}
     check_files(config, arguments)
     folder = (RUNS / name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,37 +154,38 @@ def _close(folder: Path, console: "Console", seconds: float) -> None:
     def output(stage: str, name: str) -> Path:
         return folder / "stages" / stage / "out" / name
 
-    if "train_reward" in console.finished:
-        shutil.copyfile(output("train_reward", "reward_report"), folder / "reward_model.html")
+    pages = {page: output(*source) for page, source in PAGES.items() if source[0] in console.finished}
+    for page, source in pages.items():
+        shutil.copyfile(source, folder / page)
     if "write_report" not in console.finished:
         print(f"Outputs: {_short(folder / 'stages')}/<stage>/out")
-        if "train_reward" in console.finished:
-            print(f"The reward model: {_short(folder / 'reward_model.html')}")
+        for page in pages:
+            print(f"Page: {_short(folder / page)}")
         return
     from components.write_report.summary import summary
 
-    shutil.copyfile(output("write_report", "report"), folder / "report.html")
     shutil.copyfile(output("evaluate_prompts", "decision"), folder / "decision.json")
     tracking.log_report(folder / "report.html")
     parts = (("evaluate_prompts", "decision"), ("reveal_truth", "truth"), ("validate_data", "version"),
              ("register_models", "registered"))  # fmt: skip
     facts = [json.loads(output(*part).read_text(encoding="utf-8")) for part in parts]
     print("\n" + summary(*facts, _short(folder / "report.html")))
-    if output("evaluate_prompts", "to_rate").read_bytes().count(b"\n") > 1:
-        _hand_out(
-            folder, output("evaluate_prompts", "to_rate"), output("evaluate_prompts", "pulls"), len(facts[0]["looks"])
-        )
+    sheets = sorted(output("evaluate_prompts", "to_rate").glob("*.csv"))
+    if sheets:
+        _hand_out(folder, sheets, output("evaluate_prompts", "pulls"), len(facts[0]["looks"]))
 
 
-def _hand_out(folder: Path, sheet: Path, pulls: Path, looks: int) -> None:
+def _hand_out(folder: Path, sheets: list[Path], pulls: Path, looks: int) -> None:
     """What people are asked to rate, in a folder that no later stage touches, and how to go on from there."""
     place = folder / f"round-{looks + 1}"
-    place.mkdir(exist_ok=True)
+    (place / "to_rate").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(pulls, place / "pulls.parquet")
-    if not (place / "to_rate.csv").exists():  # someone may have begun to fill it in
-        shutil.copyfile(sheet, place / "to_rate.csv")
-    print(f"To rate: {_short(place / 'to_rate.csv')}. Filled in, run the same command again with\n"
-          f"  --set evaluation.ratings={_short(place / 'to_rate.csv')} --set evaluation.previous={_short(place / 'pulls.parquet')}")  # fmt: skip
+    for sheet in sheets:
+        if not (place / "to_rate" / sheet.name).exists():  # someone may have begun to fill it in
+            shutil.copyfile(sheet, place / "to_rate" / sheet.name)
+    print(f"To rate, a sheet for each rater: {', '.join(_short(place / 'to_rate' / s.name) for s in sheets)}.\n"
+          "Filled in, run the same command again with\n"
+          f"  --set evaluation.ratings={_short(place / 'to_rate')} --set evaluation.previous={_short(place / 'pulls.parquet')}")  # fmt: skip
 
 
 class Console(io.TextIOBase):

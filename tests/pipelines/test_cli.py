@@ -26,6 +26,8 @@ def memozy(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
         (["run", "optimize_prompt", "--config", "run.yaml"], "data/contexts.jsonl, field 'diaries.contexts'"),
         (["stages", "splitdata"], "field 'STAGE', value 'splitdata': is not known. Known: check_feedback"),
         (["compile", "nothing"], "field 'PIPELINE', value 'nothing': is not known"),
+        (["plan", "--rho2", "2"], "field 'rho2', value '2': Input should be less than 1"),
+        (["verify-decision", "."], "holds no decision"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, said):
@@ -93,3 +95,49 @@ def test_help_loads_neither_kfp_nor_mlflow(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr.strip() in ("", "polars")  # polars comes with memozy.records
     assert "memozy run optimize_prompt --config configs/demo.yaml" in done.stdout
+
+
+def test_a_plan_says_what_a_decision_takes(tmp_path):
+    asked = ["plan", "--repetitions", "50", "--gap", "0.3", "--rho2", "0.5", "--usd-per-rating", "1", "--budget-usd", "500"]
+    done = memozy(*asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line[0] != "…"]
+    assert "human ratings" in said[1] and "judge" in done.stdout and "$500.00 buys" in said[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_decision_is_verified_from_its_pulls(tmp_path):
+    import json
+
+    import polars as pl
+
+    from components.evaluate_prompts.record import record
+    from memozy.records import PULLS, write
+    from tests.components.evaluate_prompts.test_replay import TABLE, made, settings
+
+    rows = made()
+    told = record(rows, settings(), TABLE, {"hashes": {}})
+    folder = tmp_path / "runs/x/stages/evaluate_prompts/out"
+    folder.mkdir(parents=True)
+    write(pl.DataFrame(rows, schema=PULLS.dtypes), folder / "pulls", PULLS)
+    (folder / "decision").write_text(json.dumps(told), encoding="utf-8")
+    done = memozy("verify-decision", "runs/x", cwd=tmp_path)
+    assert done.returncode == 0 and "Borne out" in done.stdout and told["sentence"] in done.stdout, done.stderr
+    told["arms"][1]["estimate"] += 0.01
+    (folder / "decision").write_text(json.dumps(told), encoding="utf-8")
+    done = memozy("verify-decision", str(folder), cwd=tmp_path)
+    assert done.returncode == 1 and "arms[1].estimate: the record says" in done.stdout and "NOT borne out" in done.stdout
+
+
+def test_a_dry_run_says_what_a_run_may_cost_and_starts_nothing(tmp_path, data):
+    (tmp_path / "data").symlink_to(data)
+    sets = ["--set", "ratings.path=simulated", "--set", "llm.budget_usd=0.5"]
+    config = str(ROOT / "configs/diary.yaml")
+    done = memozy("run", "optimize_prompt", "--config", config, *sets, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    *found, total, budget = done.stdout.splitlines()[1:]
+    assert [line.split()[0] for line in found] == ["diaries", "ppo", "proposals", "evaluation"]
+    assert sum(float(line.rpartition("$")[2]) for line in found) == pytest.approx(float(total.rpartition("$")[2][:-1]), abs=0.01)
+    assert "400 calls of gpt-4.1-mini" in found[0]  # 100 contexts, each four times
+    assert budget.startswith("The budget is $0.5000. The run may stop there")
+    assert [p.name for p in tmp_path.iterdir()] == ["data"]

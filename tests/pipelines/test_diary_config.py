@@ -5,61 +5,39 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections import defaultdict
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from memozy.ledger import open_ledger
 from memozy.llm import LLMConfig, open_llm
+from pipelines.config import load
+from pipelines.estimate import calls
+from tests.endpoint import KEY, serving
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-KEY = "sk-never-to-be-written-down"
 SMALL = {
     "diaries.n_contexts": 8, "diaries.per_context": 2, "reward.folds": 3, "reward.repeats": 1, "sft.steps": 10,
     "ppo.updates": 1, "ppo.rollouts": 4, "ppo.contexts_per_prompt": 2, "proposals.candidates": 4,
     "proposals.contexts_per_prompt": 2, "evaluation.n_contexts": 30, "evaluation.pulls_per_look": 40,
     "evaluation.ratings_per_look": 24, "llm.max_new_tokens": 64,
 }  # fmt: skip
+STAGES = {"diaries": "generate_diaries", "ppo": "train_ppo", "proposals": "propose_prompts", "evaluation": "evaluate_prompts"}
 
 
 @pytest.fixture(scope="module")
 def endpoint(data):
-    """Serves the embedded writer; counts the tokens it was paid for."""
+    """Serves the embedded writer, at the prices of configs/diary.yaml for the tokens that it has read and written."""
     model = open_llm(LLMConfig(model=str(data / "models/writer"), max_new_tokens=64))
-    one_at_a_time = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            prompt = asked["messages"][-1]["content"]
-            with one_at_a_time:
-                [done] = model.complete([prompt], seed=asked["seed"])
-                usage = {
-                    "prompt_tokens": len(model.lm.chat_ids(prompt)),
-                    "completion_tokens": len(model.lm.reply_ids(done.text)),
-                }
-                server.usd += (0.40 * usage["prompt_tokens"] + 1.60 * usage["completion_tokens"]) / 1e6
-            message = {"role": "assistant", "content": done.text}
-            reply = {"id": "1", "object": "chat.completion", "created": 0, "model": asked["model"], "usage": usage | {"total_tokens": 0},
-                     "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}  # fmt: skip
-            body = json.dumps(reply).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(prompt):
+        [done] = model.complete([prompt], seed=0)
+        return done.text
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.usd = 0.0
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(answer, count=lambda text: len(model.lm.reply_ids(text)), prices=(0.40, 1.60)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +52,7 @@ def place(data, endpoint, tmp_path_factory):
 
 def run(folder, endpoint, **more):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "OPENAI_"))} | {
-        "PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": f"http://127.0.0.1:{endpoint.server_port}/v1", "OPENAI_API_KEY": KEY,
+        "PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": endpoint.url, "OPENAI_API_KEY": KEY,
     }  # fmt: skip
     sets = [part for key, value in (SMALL | more).items() for part in ("--set", f"{key}={value}")]
     command = [
@@ -96,16 +74,33 @@ def decision(folder):
 
 def test_nobody_has_rated_so_nothing_is_adopted_and_a_sheet_asks(place):
     assert decision(place)["decision"] == "undecided" and not decision(place)["simulated"]
-    sheet = pl.read_csv(place / "runs/diary/stages/evaluate_prompts/out/to_rate")
-    assert len(sheet) == 24 and "prompt_id" not in sheet.columns
+    sheets = [pl.read_csv(path) for path in sorted((place / "runs/diary/round-1/to_rate").iterdir())]
+    assert [sheet["rater_id"].unique().to_list() for sheet in sheets] == [["rater-1"], ["rater-2"]]
+    both = pl.concat(sheets)
+    assert len(both) == pytest.approx(24, abs=3) and both["item_id"].n_unique() == 21 and "prompt_id" not in both.columns
 
 
 def test_every_paid_call_is_in_the_books(place, endpoint):
-    spent = sum(
-        json.loads(path.read_text(encoding="utf-8"))["result"]["metrics"].get("cost_usd", 0.0)
-        for path in (place / "runs/diary/stages").glob("*-*/done.json")
-    )
-    assert spent == pytest.approx(endpoint.usd, rel=1e-6)
+    with open_ledger(f"sqlite:///{place / 'runs/diary/ledger.sqlite'}") as book:
+        assert book.total().spent_usd == pytest.approx(endpoint.usd, abs=1e-9)
+    told = [json.loads(path.read_text(encoding="utf-8"))["result"]["metrics"].get("cost_usd", 0.0)
+            for path in (place / "runs/diary/stages").glob("*-*/done.json")]  # fmt: skip
+    assert sum(told) == pytest.approx(endpoint.usd, abs=1e-9)
+
+
+def test_the_estimate_before_a_run_was_no_less_than_its_bill(place):
+    estimated = defaultdict(list)
+    config = load(ROOT / "configs/diary.yaml", [f"{key}={value}" for key, value in SMALL.items()])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        for line in calls(config, ["diaries", "ppo", "proposals", "evaluation", "truth"]):
+            estimated[STAGES[line.section]].append(line)
+    with open_ledger(f"sqlite:///{place / 'runs/diary/ledger.sqlite'}") as book:
+        rows = book.by_stage_and_model()
+    assert {row["stage"] for row in rows} == set(estimated)
+    for row in rows:
+        lines = estimated[row["stage"]]
+        assert row["calls"] <= sum(line.n for line in lines) and 0 < row["settled_usd"] < sum(line.usd for line in lines)
 
 
 def test_the_key_is_written_nowhere(place):
@@ -114,24 +109,23 @@ def test_the_key_is_written_nowhere(place):
             assert KEY.encode() not in path.read_bytes(), path
 
 
-def test_the_sheet_filled_in_where_it_lies_comes_back_in_the_next_run(place, endpoint):
-    sheet = place / "runs/diary/round-1/to_rate.csv"
-    with open(sheet, encoding="utf-8-sig", newline="") as file:
-        items = list(csv.DictReader(file))
-    for n, item in enumerate(items):
-        item["rating"], item["rater_id"] = ("0.5", "0", "-0.5")[n % 3], "kim"
-    with open(sheet, "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, items[0])
-        table.writeheader()
-        table.writerows(items)
-    back = {
-        "evaluation.ratings": "runs/diary/round-1/to_rate.csv",
-        "evaluation.previous": "runs/diary/round-1/pulls.parquet",
-    }
+def test_the_sheets_filled_in_where_they_lie_come_back_in_the_next_run(place, endpoint):
+    given = 0
+    for sheet in (place / "runs/diary/round-1/to_rate").iterdir():
+        with open(sheet, encoding="utf-8-sig", newline="") as file:
+            items = list(csv.DictReader(file))
+        for n, item in enumerate(items):
+            item["rating"] = ("0.5", "0", "-0.5")[n % 3]
+        given += len(items)
+        with open(sheet, "w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, items[0])
+            table.writeheader()
+            table.writerows(items)
+    back = {"evaluation.ratings": "runs/diary/round-1/to_rate", "evaluation.previous": "runs/diary/round-1/pulls.parquet"}
     for _ in range(2):  # the same command twice is the same as once
         done = run(place, endpoint, **back)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert decision(place)["ratings_used"] == 24 and len(decision(place)["looks"]) == 1
+        assert decision(place)["ratings_used"] == given and len(decision(place)["looks"]) == 1
         assert "--set evaluation.previous=runs/diary/round-2/pulls.parquet" in done.stdout
-    assert done.stdout.count("kept from an earlier attempt") == 13
-    assert len(pl.read_csv(place / "runs/diary/round-2/to_rate.csv")) > 0
+    assert done.stdout.count("kept from an earlier attempt") == 14
+    assert all(len(pl.read_csv(path)) > 0 for path in (place / "runs/diary/round-2/to_rate").iterdir())

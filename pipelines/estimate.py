@@ -1,0 +1,128 @@
+"""What a run may cost before it is started: the calls each stage can make, and the most that they can come to.
+
+The number of calls follows from the settings. A prompt is taken to be as long as the longest of the known prompts on
+the longest context, one that a policy or a writer makes to be twice that; a token is taken to hold one byte, as in the
+ledger's reservations, and every answer to have its full length. So this is a ceiling, usually several times the bill;
+what stops a run for certain is `llm.budget_usd`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from memozy.llm import LLMConfig, Request
+from memozy.records import ARMS, fill, read_contexts, read_jsonl
+from memozy.reports import money
+from pipelines.config import RunConfig
+
+BYTES_PER_TOKEN = 3  # of a diary that a judge reads: a Korean syllable
+EXAMPLE_BYTES = 600  # of a rated diary shown to a judge or a writer
+
+
+@dataclass(frozen=True)
+class Calls:
+    """`n` calls of one model by one section, none with a longer prompt than `request`."""
+
+    section: str
+    what: str
+    llm: LLMConfig
+    n: int
+    request: Request
+
+    @property
+    def usd(self) -> float:
+        """US dollars at most."""
+        return self.n * self.llm.worst_usd([self.request])
+
+
+def calls(config: RunConfig, sections: Iterable[str]) -> list[Calls]:
+    """The calls that a run of these sections can make, in the order of its stages. Raises InputError for an unreadable file."""
+    known = {"diaries": _diaries, "reward": _reward, "ppo": _ppo, "proposals": _proposals, "evaluation": _evaluation,
+             "truth": _truth}  # fmt: skip
+    wanted = set(sections)
+    return [line for name, stage in known.items() if name in wanted for line in stage(config) if line.n]
+
+
+def lines(config: RunConfig, sections: Iterable[str]) -> list[str]:
+    """The estimate as a person reads it."""
+    found = calls(config, sections)
+    told = [f"  {c.section:<11} {c.n:>8,} calls of {c.llm.model}: {c.what}, {money(c.usd)}" for c in found]
+    budgets = [c.llm.budget_usd for c in found if c.llm.budget_usd is not None and c.usd]
+    total = sum(c.usd for c in found)
+    told = ["Calls that this run can make, and what they cost at most:", *told, f"Together at most {money(total)}."]
+    if budgets:
+        least = min(budgets)
+        more = " The run may stop there; with a higher one it goes on, and nothing is paid twice." if total > least else ""
+        told.append(f"The budget is {money(least)}.{more}")
+    return told
+
+
+def _diaries(config: RunConfig) -> list[Calls]:
+    c = config.diaries
+    n = c.n_contexts
+    if c.photos is not None:
+        n = c.per_photo * sum(p.is_file() for p in Path(c.photos).rglob("*"))
+    image = Path(c.photos or c.contexts) if c.send_images else None
+    return [Calls("diaries", "diaries to rate", c.llm, n * c.per_context, Request(_longest_prompt(config), image))]
+
+
+def _reward(config: RunConfig) -> list[Calls]:
+    c = config.reward
+    if "judge" not in c.candidates:
+        return []
+    n = config.diaries.n_contexts * config.diaries.per_context
+    return [Calls("reward", "grades, each asked for twice at most", c.llm, 2 * n, _judged(c.llm, config.diaries.llm, 20))]
+
+
+def _ppo(config: RunConfig) -> list[Calls]:
+    c = config.ppo
+    n = c.updates * c.rollouts * c.contexts_per_prompt
+    return [Calls("ppo", "diaries by the policy's prompts", c.llm, n, _new(config))]
+
+
+def _proposals(config: RunConfig) -> list[Calls]:
+    c = config.proposals
+    shown = Request("가" * (2 * c.examples_per_side * EXAMPLE_BYTES // 3) + 2 * _longest_prompt(config))
+    told = [Calls("proposals", f"prompts by {w.name}", w.llm, w.candidates, shown) for w in c.writers]
+    prompts = 2 * c.candidates + sum(w.candidates for w in c.writers) + 1
+    return [*told, Calls("proposals", "diaries by the prompts proposed", c.llm, prompts * c.contexts_per_prompt, _new(config))]
+
+
+def _evaluation(config: RunConfig) -> list[Calls]:
+    c = config.evaluation
+    if c.scorer == "feedback":
+        return []
+    a_look = c.ratings_per_look if c.scorer == "human" else c.pulls_per_look
+    pulls = a_look * (1 if c.rule == "classic" else c.looks)
+    pulls = min(pulls, (4 + len(config.proposals.writers)) * c.n_contexts)
+    told = [Calls("evaluation", "diaries compared", c.llm, pulls, _new(config))]
+    if c.judge is not None:
+        request = _judged(c.judge, c.llm, 5 * c.examples_per_level)
+        told.append(Calls("evaluation", "grades, each asked for twice at most", c.judge, 2 * pulls, request))
+    return told
+
+
+def _truth(config: RunConfig) -> list[Calls]:
+    c = config.truth
+    if not c.diaries_per_arm:
+        return []
+    n = c.diaries_per_arm * (4 + len(config.proposals.writers)) + 2 * c.policy_prompts * c.contexts_per_prompt
+    return [Calls("truth", "diaries in the micro-world", c.llm, n, _new(config))]
+
+
+def _longest_prompt(config: RunConfig) -> str:
+    """The longest of the known prompts, on the longest context."""
+    templates = read_jsonl(config.diaries.prompts, ARMS)["template"].to_list()
+    contexts = read_contexts(config.diaries.contexts, config.diaries.n_contexts).to_dicts()
+    return max((fill(t, c) for t in templates for c in contexts), key=lambda prompt: len(prompt.encode()))
+
+
+def _new(config: RunConfig) -> Request:
+    return Request(2 * _longest_prompt(config))
+
+
+def _judged(judge: LLMConfig, writer: LLMConfig, n_examples: int) -> Request:
+    from memozy.reward.judge import RUBRIC, SCHEMA, Judge
+
+    shown = "가" * (n_examples * EXAMPLE_BYTES // 3)
+    return Request(Judge(judge, RUBRIC, ()).prompt(shown + "가" * writer.max_new_tokens), schema=SCHEMA)
