@@ -114,7 +114,9 @@ class _Flight:
                     fault = error
             if not fault.may_pass or attempt == self.config.retries:
                 break
-            wait = min(FIRST_WAIT * 2**attempt, LONGEST_WAIT) if fault.wait is None else fault.wait
+            wait = fault.wait
+            if wait is None:  # who timed out or was cut off has waited already, the first time
+                wait = min(FIRST_WAIT * 2**attempt, LONGEST_WAIT) if attempt or fault.status else 0.0
             try:  # while it waits, others have its place at the gate
                 await asyncio.wait_for(self.stopped.wait(), wait * random.uniform(1.0, 1.25))
             except TimeoutError:

@@ -42,7 +42,9 @@ class Question(BaseModel):
     usd_per_diary: float = Field(0.002, ge=0, description="US dollars for writing one")
     usd_per_judged: float = Field(0.001, ge=0, description="US dollars for scoring one")
     budget_usd: float | None = Field(None, gt=0)
-    repetitions: int = Field(200, ge=50, description="simulated evaluations for each number tried")
+    repetitions: int = Field(
+        200, ge=50, description="simulated evaluations for each number tried; at 200 the ratings are known to about 6 %"
+    )
     seed: int = 0
 
     @model_validator(mode="after")
@@ -133,7 +135,7 @@ def lines(answer: Answer) -> list[str]:
 
 
 def _said(n: Need, judged: bool = False) -> str:
-    ratings = f"{n.ratings:,} human ratings at most ({n.mean_ratings:,.0f} on average)"
+    ratings = f"about {n.ratings:,} human ratings at most ({n.mean_ratings:,.0f} on average)"
     return f"{ratings}, {n.diaries:,} {'judged ' * judged}diaries, ${n.usd:,.2f}"
 
 

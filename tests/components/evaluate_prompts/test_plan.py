@@ -52,10 +52,10 @@ def test_the_plain_words_fit_the_numbers():
     judged, human = Need(240, 200.0, 2000, 126.0, 0.8), Need(300, 260.0, 300, 150.6, 0.81)
     told = lines(Answer(q, judged, human, 1.29, True, Need(90, 90.0, 800, 47.4, 0.3)))
     assert "240 human ratings at most (200 on average), 2,000 judged diaries, $126.00" in told[1]
-    assert "worth its price: without it, 300 human ratings" in told[2]
-    assert "$50.00 buys 90 human ratings" in told[-1] and "30%" in told[-1]
+    assert "worth its price: without it, about 300 human ratings" in told[2]
+    assert "$50.00 buys about 90 human ratings" in told[-1] and "30%" in told[-1]
     dear = lines(Answer(q.model_copy(update={"budget_usd": None}), judged, human, 0.9, False, None))
-    assert "300 human ratings" in dear[1] and "not worth its price: with it, 240" in dear[2]
+    assert "300 human ratings" in dear[1] and "not worth its price: with it, about 240" in dear[2]
     nothing = lines(Answer(q.model_copy(update={"budget_usd": None}), None, None, 1.0, False, None))
     assert "No number of ratings that was tried" in nothing[1]
 

