@@ -57,8 +57,8 @@ class Total:
 class Ledger:
     """The calls of one stage in the ledger at `url`. Nothing is opened before the first use.
 
-    budget_usd: what the stage's settings allow the whole run, all stages together; it goes before a call's own budget,
-    since a judge that was saved with a reward model still carries the budget of the run that trained it.
+    budget_usd: what the stage's settings allow the whole run, all stages together; of this and a call's own budget the
+    smaller one holds.
     A ledger may be shared by threads. Raises InputError where it was written by another version.
     """
 
@@ -83,7 +83,7 @@ class Ledger:
         from sqlalchemy import insert, select, update
 
         calls, book = _tables()
-        limit = budget_usd if self.budget_usd is None else self.budget_usd
+        limit = min((b for b in (budget_usd, self.budget_usd) if b is not None), default=None)
         with self._writing() as db:
             row = db.execute(select(calls.c.lost_usd, calls.c.reserved_usd).where(calls.c.key == key)).one_or_none()
             lost = sum(row) if row else 0.0

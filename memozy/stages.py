@@ -75,7 +75,7 @@ def execute(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], ou
             raise InputError("no such input", file=path, remedy=f"{stage} needs '{name}'")
     on_disk = {f"config.{name}": Path(value) for name, value in config_files(checked).items() if Path(value).exists()}
     digests = {name: digest(path) for name, path in (paths | on_disk).items()}
-    with _cell(stage, checked.model_dump_json(exclude=_limits(checked)), digests) as cell:
+    with _cell(stage, checked.model_dump_json(exclude=limits(checked)), digests) as cell:
         done = cell / "done.json"
         if done.is_file():
             result = Result(**json.loads(done.read_text(encoding="utf-8"))["result"])
@@ -116,14 +116,17 @@ def config_files(config, *, required: bool = False, prefix: str = "") -> dict[st
     return found
 
 
-def _limits(config) -> dict:
-    """The Limit fields, sub-configs and tuples of them included, as pydantic leaves them out: they are no part of what names an attempt."""
+def limits(config) -> dict:
+    """The Limit fields, as pydantic's `exclude` takes them, sub-configs and tuples of them included.
+
+    They change no result, so they are no part of what names an attempt, or a judge.
+    """
     found: dict = {}
     for name, info in type(config).model_fields.items():
         value = getattr(config, name)
         parts = dict(enumerate(value)) if isinstance(value, tuple) else {}
-        below = {i: _limits(part) for i, part in parts.items() if hasattr(type(part), "model_fields")}
-        below |= _limits(value) if hasattr(type(value), "model_fields") else {}
+        below = {i: limits(part) for i, part in parts.items() if hasattr(type(part), "model_fields")}
+        below |= limits(value) if hasattr(type(value), "model_fields") else {}
         if below or "limit" in _marks(info):
             found[name] = below or True
     return found
@@ -329,7 +332,10 @@ def parse_yaml(text: str) -> Any:
 
 
 def main(stage: str, arguments: list[str] | None = None) -> None:
-    """`python -m components.<stage> --config FILE --<artifact> PATH …`: the same stage from a shell."""
+    """`python -m components.<stage> --config FILE --<artifact> PATH …`: the same stage from a shell.
+
+    Where no ledger is named and there is no run, calls are kept in `ledger.sqlite` beside the first output.
+    """
     import argparse
 
     doc = inspect.getdoc(stage_function(stage))
@@ -349,6 +355,9 @@ def main(stage: str, arguments: list[str] | None = None) -> None:
             if Path(path).is_dir() and any(Path(path).iterdir()):
                 raise InputError("is a folder that holds something", file=path, field=f"--{name}",
                                  remedy="Name a new file or folder: it would be replaced")  # fmt: skip
+        if "MEMOZY_RUN_DIR" not in os.environ and outs:  # so that a killed call is not paid for again
+            beside = Path(next(iter(outs.values()))).absolute().parent / "ledger.sqlite"
+            os.environ.setdefault("MEMOZY_LEDGER", f"sqlite:///{beside}")
         result = execute(stage, config, ins, outs)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

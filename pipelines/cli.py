@@ -45,11 +45,12 @@ def run(
 
         settings = load(config, overrides)
         if dry_run:
-            from pipelines.catalog import load as load_pipeline
-            from pipelines.catalog import sections
-            from pipelines.estimate import lines
+            from pipelines import catalog, estimate
+            from pipelines.config import check_files
 
-            print("\n".join(lines(settings, sections(load_pipeline(pipeline)))))
+            sections = catalog.sections(catalog.load(pipeline))
+            check_files(settings, sections)
+            print("\n".join(estimate.lines(settings, sections)))
             return
         from pipelines import runner
 

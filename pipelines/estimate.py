@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memozy.llm import LLMConfig, Request
-from memozy.records import ARMS, fill, read_contexts, read_jsonl
+from memozy.records import ARMS, RATING_LEVELS, SIMULATED, fill, read_contexts, read_jsonl
 from memozy.reports import money
+from memozy.storage import read_ratings
 from pipelines.config import RunConfig
 
-BYTES_PER_TOKEN = 3  # of a diary that a judge reads: a Korean syllable
 EXAMPLE_BYTES = 600  # of a rated diary shown to a judge or a writer
 
 
@@ -67,25 +67,39 @@ def _diaries(config: RunConfig) -> list[Calls]:
 
 
 def _reward(config: RunConfig) -> list[Calls]:
+    return _grades(config, "reward", _rated(config))
+
+
+def _rated(config: RunConfig) -> int:
+    """How many diaries are rated, at most: all that were written, or the rows of the ratings file."""
+    if config.ratings.path == SIMULATED:
+        return sum(line.n for line in _diaries(config))
+    return len(read_ratings(config.ratings.path))
+
+
+def _grades(config: RunConfig, section: str, n: int) -> list[Calls]:
+    """Where a judge is among the reward model's candidates, it may come to grade every diary that is scored."""
     c = config.reward
     if "judge" not in c.candidates:
         return []
-    n = config.diaries.n_contexts * config.diaries.per_context
-    return [Calls("reward", "grades, each asked for twice at most", c.llm, 2 * n, _judged(c.llm, config.diaries.llm, 20))]
+    request = _judged(c.llm, config.llm, len(RATING_LEVELS) * c.examples_per_level)
+    what = "grades, each asked for twice at most" + (", if the judge is part of the reward model" if section != "reward" else "")
+    return [Calls(section, what, c.llm, 2 * n, request)]
 
 
 def _ppo(config: RunConfig) -> list[Calls]:
     c = config.ppo
     n = c.updates * c.rollouts * c.contexts_per_prompt
-    return [Calls("ppo", "diaries by the policy's prompts", c.llm, n, _new(config))]
+    return [Calls("ppo", "diaries by the policy's prompts", c.llm, n, _new(config)), *_grades(config, "ppo", n)]
 
 
 def _proposals(config: RunConfig) -> list[Calls]:
     c = config.proposals
     shown = Request("가" * (2 * c.examples_per_side * EXAMPLE_BYTES // 3) + 2 * _longest_prompt(config))
     told = [Calls("proposals", f"prompts by {w.name}", w.llm, w.candidates, shown) for w in c.writers]
-    prompts = 2 * c.candidates + sum(w.candidates for w in c.writers) + 1
-    return [*told, Calls("proposals", "diaries by the prompts proposed", c.llm, prompts * c.contexts_per_prompt, _new(config))]
+    n = (2 * c.candidates + sum(w.candidates for w in c.writers) + 1) * c.contexts_per_prompt
+    written = Calls("proposals", "diaries by the prompts proposed", c.llm, n, _new(config))
+    return [*told, written, *_grades(config, "proposals", n)]
 
 
 def _evaluation(config: RunConfig) -> list[Calls]:
@@ -97,9 +111,9 @@ def _evaluation(config: RunConfig) -> list[Calls]:
     pulls = min(pulls, (4 + len(config.proposals.writers)) * c.n_contexts)
     told = [Calls("evaluation", "diaries compared", c.llm, pulls, _new(config))]
     if c.judge is not None:
-        request = _judged(c.judge, c.llm, 5 * c.examples_per_level)
+        request = _judged(c.judge, c.llm, len(RATING_LEVELS) * c.examples_per_level)
         told.append(Calls("evaluation", "grades, each asked for twice at most", c.judge, 2 * pulls, request))
-    return told
+    return told + (_grades(config, "evaluation", pulls) if c.scorer == "reward" else [])
 
 
 def _truth(config: RunConfig) -> list[Calls]:
@@ -122,6 +136,7 @@ def _new(config: RunConfig) -> Request:
 
 
 def _judged(judge: LLMConfig, writer: LLMConfig, n_examples: int) -> Request:
+    """What a judge is asked at most: a syllable has three bytes, and a token of a diary about one syllable."""
     from memozy.reward.judge import RUBRIC, SCHEMA, Judge
 
     shown = "가" * (n_examples * EXAMPLE_BYTES // 3)

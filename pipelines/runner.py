@@ -1,6 +1,6 @@
 """Run a pipeline on this machine by kfp.local: each stage in a process of its own, nothing to install.
 
-A run has a name and a folder, `runs/<name>/`: config.yaml, log.txt, its pages (PAGES), decision.json, ledger.sqlite
+A run has a name and a folder, `runs/<name>/`: config.yaml, log.txt, its pages (PAGES), decision.json, allocation.json, ledger.sqlite
 (every call to a chat model, and what it cost) and `stages/<stage>/out/` with every artifact. Started again under its
 name it continues: `memozy.stages` keeps what is finished. KFP's own output goes to log.txt; the terminal shows what
 the stages say.
@@ -165,11 +165,13 @@ def _close(folder: Path, console: "Console", seconds: float) -> None:
     from components.write_report.summary import summary
 
     shutil.copyfile(output("evaluate_prompts", "decision"), folder / "decision.json")
+    shutil.copyfile(output("personalize_prompts", "allocation"), folder / "allocation.json")
     tracking.log_report(folder / "report.html")
     parts = (("evaluate_prompts", "decision"), ("reveal_truth", "truth"), ("validate_data", "version"),
              ("register_models", "registered"))  # fmt: skip
     facts = [json.loads(output(*part).read_text(encoding="utf-8")) for part in parts]
     print("\n" + summary(*facts, _short(folder / "report.html")))
+    print(f"Beside it: {', '.join(page for page in pages if page != 'report.html')}; allocation.json for the app.")
     sheets = sorted(output("evaluate_prompts", "to_rate").glob("*.csv"))
     if sheets:
         _hand_out(folder, sheets, output("evaluate_prompts", "pulls"), len(facts[0]["looks"]))

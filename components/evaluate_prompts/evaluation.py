@@ -44,7 +44,7 @@ class Evaluation:
         self.templates = self.table["template"].to_list()
         for row, template in enumerate(self.templates, start=1):
             check_template(template, arms, row, qna.QNA_SLOTS if config.task == "qna" else SLOTS)
-        found = [] if config.scorer == "feedback" else self._contexts(used)
+        found = [] if config.scorer == "feedback" else self._contexts(used, oversampled)
         self.contexts = random.Random(config.seed).sample(found, len(found))  # arms walk a prefix of this order
         self.context_ids = [c["context_id"] for c in self.contexts]
         self.scorer = open_scorer(config, reward, oversampled, work)
@@ -165,18 +165,20 @@ class Evaluation:
             )  # fmt: skip
         return len(fresh)
 
-    def _contexts(self, used: Path) -> list[dict]:
-        """What arms are compared on. Raises InputError for a context that served to write or choose them."""
+    def _contexts(self, used: Path, oversampled: Path) -> list[dict]:
+        """What arms are compared on. Raises InputError for a context that the prompts or the reward model come from."""
         c = self.config
         if c.task == "qna":
             return qna.read_questions(c.contexts, c.n_contexts)
         found = read_contexts(c.contexts, c.n_contexts).to_dicts()
         seen = {row[name] for _, row in json_lines(used, "used contexts") for name in ("context_id", "digest")}
+        for row in read(oversampled, OVERSAMPLED).select("context_id", "image_id").iter_rows(named=True):
+            seen |= {row["context_id"]} | ({context_digest(row)} if row["image_id"] else set())
         for number, context in enumerate(found, start=1):
             if {context["context_id"], context_digest(context)} & seen:
-                raise InputError("served to write or choose the prompts: they can't be compared on it", file=c.contexts,
-                                 row=number, field="context_id", value=context["context_id"],
-                                 remedy="Keep the evaluation's contexts apart from those of training and proposals")  # fmt: skip
+                raise InputError("is known from training or from writing the prompts: they can't be compared on it",
+                                 file=c.contexts, row=number, field="context_id", value=context["context_id"],
+                                 remedy="Keep the evaluation's contexts and photos apart from all others")  # fmt: skip
         return found
 
     @property

@@ -4,8 +4,6 @@ Every scorer has a `name`, a hash of all that can change its scores, and takes t
 written for. App feedback and people are no scorers of this kind: they answer in their own time (`evaluation.py`).
 """
 
-import hashlib
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +44,7 @@ class ByJudge:
 
     @property
     def name(self) -> str:
-        return hashlib.sha256(json.dumps(self.judge.as_dict(), sort_keys=True).encode()).hexdigest()
+        return self.judge.name
 
     def score(self, texts: Sequence[str], contexts: Sequence[dict]) -> tuple[np.ndarray, float]:
         said = self.judge.grade(texts, Progress("evaluate_prompts: judge", len(texts), "texts"))

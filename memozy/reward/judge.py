@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from memozy.ledger import current
 from memozy.llm import ChatModel, Completion, LLMConfig, Request, open_llm
 from memozy.records import RATING_LEVELS, InputError, nearest_level
-from memozy.stages import Progress
+from memozy.stages import Progress, limits
 from memozy.texts import fenced
 
 TEMPERATURE = 0.01  # of the judge's answers: near-greedy, whatever temperature the configured model writes at
@@ -115,6 +116,12 @@ class Judge:
         """What `grade` costs at most where no attempt is lost, in US dollars: each distinct text asked about twice."""
         return 2 * self.llm.worst_usd([Request(prompt, schema=SCHEMA) for prompt in {self.prompt(t) for t in texts}])
 
+    @property
+    def name(self) -> str:
+        """SHA-256 of all that can change a grade."""
+        told = self.as_dict() | {"llm": self.llm.model_dump(mode="json", exclude=limits(self.llm))}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
     def as_dict(self) -> dict[str, Any]:
         """All there is to a judge, for JSON. It holds no key, but the examples' texts."""
         return {"llm": self.llm.model_dump(mode="json"), "rubric": self.rubric,
@@ -122,10 +129,15 @@ class Judge:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Judge:
-        """The judge that `as_dict` described. Raises InputError for anything else."""
+        """The judge that `as_dict` described, held to the budget of the stage that uses it, where there is one.
+
+        Raises InputError for anything else.
+        """
         try:
             examples = tuple(Example(**e) for e in content["examples"])
-            return cls(LLMConfig.model_validate(content["llm"]), content["rubric"], examples)
+            llm, budget = LLMConfig.model_validate(content["llm"]), current().budget_usd
+            llm = llm if budget is None else llm.model_copy(update={"budget_usd": budget})
+            return cls(llm, content["rubric"], examples)
         except (KeyError, TypeError, ValidationError) as error:
             raise InputError(f"describes no judge ({str(error).splitlines()[0]})", field="judge",
                              remedy="Train the reward model again with this version") from None  # fmt: skip

@@ -26,6 +26,7 @@ def memozy(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
         (["run", "optimize_prompt", "--config", "run.yaml"], "data/contexts.jsonl, field 'diaries.contexts'"),
         (["stages", "splitdata"], "field 'STAGE', value 'splitdata': is not known. Known: check_feedback"),
         (["compile", "nothing"], "field 'PIPELINE', value 'nothing': is not known"),
+        (["run", "optimize_prompt", "--config", "run.yaml", "--dry-run"], "data/contexts.jsonl, field 'diaries.contexts'"),
         (["plan", "--rho2", "2"], "field 'rho2', value '2': Input should be less than 1"),
         (["verify-decision", "."], "holds no decision"),
     ],
@@ -140,4 +141,10 @@ def test_a_dry_run_says_what_a_run_may_cost_and_starts_nothing(tmp_path, data):
     assert sum(float(line.rpartition("$")[2]) for line in found) == pytest.approx(float(total.rpartition("$")[2][:-1]), abs=0.01)
     assert "400 calls of gpt-4.1-mini" in found[0]  # 100 contexts, each four times
     assert budget.startswith("The budget is $0.5000. The run may stop there")
+    judged = ["--set", "reward.candidates=[constant,ensemble,judge]", "--set", "evaluation.judge={backend: openai, model: j, "
+              "usd_per_million_input: 9, usd_per_million_output: 9, budget_usd: 0.1}", "--set", "evaluation.scorer=judge"]  # fmt: skip
+    done = memozy("run", "optimize_prompt", "--config", config, *sets, *judged, "--dry-run", cwd=tmp_path)
+    lines = [line for line in done.stdout.splitlines() if "grades" in line]
+    assert [line.split()[0] for line in lines] == ["reward", "ppo", "proposals", "evaluation"] and "800 calls" in lines[0]
+    assert "800 calls of j" in lines[3] and done.stdout.splitlines()[-1].startswith("The budget is $0.1000.")
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
