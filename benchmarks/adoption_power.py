@@ -27,13 +27,13 @@ from components.evaluate_prompts.samplers import UCB1
 from components.evaluate_prompts.simulation import Setting, simulate, written
 
 OURS = Setting("ours", (0.2, 0.5, 0.4, 0.3), rho2=0.315, n_contexts=1000, epsilon=0.05)
-HUMAN = replace(OURS, name="uniform, human only", judge=False, adaptive=False)
+HUMAN = replace(OURS, name="uniform, human only", scorer="human", adaptive=False)
 ONCE = replace(HUMAN, name="uniform, human only, 1 look", n_looks=1)
 SIZES = {  # ratings at most, around P = 0.8
     OURS.name: (OURS, (240, 280, 320, 360, 480)),
     HUMAN.name: (HUMAN, (400, 480, 560, 640)),
     ONCE.name: (ONCE, (400, 480, 560, 640)),
-    "without the judge": (replace(OURS, judge=False), (320, 400, 480)),
+    "without the judge": (replace(OURS, scorer="human"), (320, 400, 480)),
     "without adaption": (replace(OURS, adaptive=False), (320, 400, 480)),
     "400 contexts": (replace(OURS, n_contexts=400), (240, 320, 480)),
     "judge rho2 0.5": (replace(OURS, rho2=0.53), (200, 260, 480)),

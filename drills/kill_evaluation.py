@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -45,10 +46,11 @@ def evaluation(folder: Path, arms: dict[str, Path], settings: dict) -> subproces
         )  # fmt: skip
 
 
-def kill_after(process: subprocess.Popen, endpoint: Endpoint, calls: int) -> bool:
-    """kill -9 once the endpoint has had `calls` requests; False where the process had ended before."""
+def kill_after(process: subprocess.Popen, endpoint: Endpoint, calls: int, seconds: float) -> bool:
+    """kill -9 some `seconds` after the endpoint has had `calls` requests; False where the process had ended before."""
     while process.poll() is None:
         if len(endpoint.requests) >= calls:
+            time.sleep(seconds)
             process.send_signal(signal.SIGKILL)
             process.wait()
             return True
@@ -74,12 +76,12 @@ def drill(kills: int, contexts: int, per_look: int, idempotent: bool, seed: int 
         answer = world.answers(read(arms["arms"], ARMS), contexts)
         with serving(answer, latency_s=0.02) as quiet:
             finish(evaluation(folder / "quiet", arms, settings), folder / "quiet")
-        points = sorted(random.Random(seed).sample(range(2, len(quiet.requests) - 2), kills))
-        killed = 0
+        rng = random.Random(seed)
+        points = [0, *sorted(rng.sample(range(2, len(quiet.requests) - 2), kills))]
         with serving(answer, latency_s=0.02, idempotent=idempotent) as endpoint:
-            for point in points:
-                if len(endpoint.requests) < point:  # calls asked again count as well
-                    killed += kill_after(evaluation(folder / "killed", arms, settings), endpoint, point)
+            for last, point in pairwise(points):  # asked for again, calls count again: there are always enough of them
+                due = len(endpoint.requests) + point - last
+                assert kill_after(evaluation(folder / "killed", arms, settings), endpoint, due, rng.uniform(0, 0.05))
             finish(evaluation(folder / "killed", arms, settings), folder / "killed")
         results = [folder / name / "results" for name in ("quiet", "killed")]
         assert len({(r / "pulls").read_bytes() for r in results}) == 1, "the pulls differ"
@@ -91,8 +93,8 @@ def drill(kills: int, contexts: int, per_look: int, idempotent: bool, seed: int 
         if idempotent:
             assert twice == 0 and abs(total.spent_usd - endpoint.usd) < 1e-9, (twice, total, endpoint.usd)
         assert total.settled_usd - 1e-9 <= endpoint.usd <= total.spent_usd + 1e-9, (total, endpoint.usd)
-        assert twice <= killed * CONCURRENCY
-        return {"kills": killed, "calls": total.calls, "decision": again["decision"], "paid_twice": twice, "bill_usd": endpoint.usd,
+        assert twice <= kills * CONCURRENCY
+        return {"kills": kills, "calls": total.calls, "decision": again["decision"], "paid_twice": twice, "bill_usd": endpoint.usd,
                 "settled_usd": total.settled_usd, "lost_usd": total.lost_usd}  # fmt: skip
 
 

@@ -181,7 +181,7 @@ class _Flight:
             tokens = usage and (int(usage["prompt_tokens"]), int(usage["completion_tokens"]))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise _Fault("its answer was no chat completion", billed=True) from None
-        if tokens is None:
+        if not tokens or min(tokens) < 0:
             raise InputError("the endpoint reports no usage, so the cost is unknown", field="llm.model",
                              value=self.config.model, remedy="Use an endpoint that reports usage")  # fmt: skip
         return Answer(storable(text or ""), self.config.cost_usd(*tokens), *tokens)

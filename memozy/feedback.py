@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import unicodedata
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -22,10 +23,10 @@ KEPT, REWRITTEN = 0.9, 0.5  # an edit's similarity: from here on the text was ke
 
 
 def read_events(path: str | Path) -> pl.DataFrame:
-    """The log's events (EVENTS), in the log's order; one that is told again in the same words counts once.
+    """The log's events (EVENTS, but `at` as a time), in the log's order; one told again in the same words counts once.
 
     Raises InputError for an event told again in other words, one about a showing that isn't there, a showing without
-    a prompt or a propensity above 0, and an edit that doesn't say what became of what.
+    a prompt or a propensity above 0, an edit that doesn't say what became of what, and an `at` that is no time.
     """
     events = read_jsonl(path, replace(EVENTS, key=())).with_row_index("row", offset=1)
     events = events.unique(list(EVENTS.fields), keep="first", maintain_order=True)
@@ -51,19 +52,36 @@ def read_events(path: str | Path) -> pl.DataFrame:
         wrong = events.filter(bad)
         if wrong.height:
             raise InputError(problem, file=path, row=wrong["row"][0], field=field, value=wrong[field][0], remedy=remedy)
-    return events.drop("row")
+    at = [_time(at, path, row) for row, at in events.select("row", "at").iter_rows()]
+    return events.drop("row").with_columns(pl.Series("at", at, dtype=pl.Datetime("us", "UTC")))
+
+
+def _time(at: str | None, file: object, row: int) -> datetime | None:
+    """ISO 8601; what names no zone is UTC."""
+    try:
+        moment = None if at is None else datetime.fromisoformat(at)
+        return moment and moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InputError("is not a time", file=file, row=row, field="at", value=at,
+                         remedy="Give ISO 8601, such as 2025-03-01T09:30:00Z, or leave it out") from None  # fmt: skip
 
 
 def outcomes(events: pl.DataFrame) -> pl.DataFrame:
     """One row for each showing, in the log's order: shown_id, prompt_id, segment, propensity, value, kind.
 
-    kind is the showing's last reaction by the log's order, "shown" where none followed, and value what it is worth:
-    like 1, dislike -1, regenerate -0.5, edit as `edit_value` has it, of what was shown. The last one counts because it is what the user
-    ended with: whoever likes a text and then has it written anew was not pleased after all. A showing without a
-    reaction counts 0 and is not left out: a prompt to which only its few admirers react would look the best, and a
-    propensity is the chance of a showing, not of a reaction.
+    kind is the showing's last reaction, "shown" where none followed, and value what it is worth: like 1, dislike -1,
+    regenerate -0.5, edit as `edit_value` has it, of what was shown. The last one by `at`, where all of the showing's reactions
+    have one, else (and between equals) by the log's order, counts because it is what the user ended with: whoever likes
+    a text and then has it written anew was not pleased after all. A showing without a reaction counts 0 and is not left
+    out: a prompt to which only its few admirers react would look the best, and a propensity is the chance of a showing,
+    not of a reaction.
     """
-    reactions = events.filter(pl.col("kind") != "shown").unique("shown_id", keep="last", maintain_order=True)
+    timed = pl.col("at").is_not_null().all().over("shown_id")
+    reactions = (
+        events.filter(pl.col("kind") != "shown")
+        .sort(pl.when(timed).then("at"), maintain_order=True)
+        .unique("shown_id", keep="last", maintain_order=True)
+    )
     showings = events.filter(pl.col("kind") == "shown").select(
         "shown_id", "prompt_id", "segment", "propensity", "draft"
     )
@@ -89,12 +107,14 @@ def similarity(draft: str, final: str) -> float:
     """How alike a draft and what became of it are, in [0, 1]: 2 · matching characters / (characters of both).
 
     Ratcliff and Obershelp's ratio (1988) of the NFC forms, so that one text in two encodings is the same text. What
-    was added after the draft's last matching stretch is left out: an addition is no correction.
+    was added before the draft's first matching stretch or after its last is left out: an addition is no correction.
     """
     before, after = (unicodedata.normalize("NFC", text).strip() for text in (draft, final))
     blocks = difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()[:-1]
     matching = sum(block.size for block in blocks)
-    return 2 * matching / (len(before) + blocks[-1].b + blocks[-1].size) if blocks else float(before == after)
+    if not blocks:
+        return float(before == after)
+    return 2 * matching / (len(before) + blocks[-1].b + blocks[-1].size - blocks[0].b)
 
 
 class Allocation(BaseModel):

@@ -118,7 +118,11 @@ def verify_decision(
         place = outputs if outputs.is_dir() else folder
         if not (place / "decision").is_file():
             raise InputError("holds no decision", file=place, remedy="Give a run's folder, or that of the evaluation's outputs")
-        pulls, record = read(place / "pulls", PULLS), json.loads((place / "decision").read_text(encoding="utf-8"))
+        try:
+            record = json.loads((place / "decision").read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError("is not JSON", file=place / "decision", remedy="Give it as the evaluation wrote it") from None
+        pulls = read(place / "pulls", PULLS)
         found = differences(pulls, record)
         for line in found:
             print(line)

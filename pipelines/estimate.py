@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.generate_diaries.config import PHOTO_SUFFIXES
 from memozy.llm import LLMConfig, Request
 from memozy.records import ARMS, RATING_LEVELS, SIMULATED, fill, read_contexts, read_jsonl
 from memozy.reports import money
@@ -61,9 +62,10 @@ def _diaries(config: RunConfig) -> list[Calls]:
     c = config.diaries
     n = c.n_contexts
     if c.photos is not None:
-        n = c.per_photo * sum(p.is_file() for p in Path(c.photos).rglob("*"))
+        n = c.per_photo * sum(p.suffix.lower() in PHOTO_SUFFIXES for p in Path(c.photos).rglob("*"))
     image = Path(c.photos or c.contexts) if c.send_images else None
-    return [Calls("diaries", "diaries to rate", c.llm, n * c.per_context, Request(_longest_prompt(config), image))]
+    request = Request(_longest_prompt(config), image)
+    return [Calls("diaries", "diaries to rate, each asked for twice at most", c.llm, 2 * n * c.per_context, request)]
 
 
 def _reward(config: RunConfig) -> list[Calls]:

@@ -172,22 +172,34 @@ def _close(folder: Path, console: "Console", seconds: float) -> None:
     facts = [json.loads(output(*part).read_text(encoding="utf-8")) for part in parts]
     print("\n" + summary(*facts, _short(folder / "report.html")))
     print(f"Beside it: {', '.join(page for page in pages if page != 'report.html')}; allocation.json for the app.")
-    sheets = sorted(output("evaluate_prompts", "to_rate").glob("*.csv"))
-    if sheets:
-        _hand_out(folder, sheets, output("evaluate_prompts", "pulls"), len(facts[0]["looks"]))
+    _hand_out(folder, facts[0], output("evaluate_prompts", "decision").parent)
 
 
-def _hand_out(folder: Path, sheets: list[Path], pulls: Path, looks: int) -> None:
-    """What people are asked to rate, in a folder that no later stage touches, and how to go on from there."""
-    place = folder / f"round-{looks + 1}"
-    (place / "to_rate").mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(pulls, place / "pulls.parquet")
+def _hand_out(folder: Path, decision: dict, outputs: Path) -> None:
+    """Where an evaluation goes on in a later run: what it goes on from, and the sheets for people to rate, out of the
+
+    reach of every stage; and what to say then. Raises InputError where another evaluation's round lies there.
+    """
+    sheets = sorted((outputs / "to_rate").glob("*.csv"))
+    if not sheets and (decision["scorer"] != "feedback" or decision["decision"] != "undecided"):
+        return
+    place = folder / f"round-{len(decision['looks']) + 1}"
+    earlier, to_rate = place / "previous", place / "to_rate"
+    if earlier.exists() and (earlier / "pulls").read_bytes() != (outputs / "pulls").read_bytes():
+        raise InputError("holds another evaluation's round", file=_short(place), remedy="Move it away, or give another --name")
+    for name in ("pulls", "decision"):
+        earlier.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(outputs / name, earlier / name)
+    again = f"--set evaluation.previous={_short(earlier)}"
+    if not sheets:
+        print(f"When the log has grown, go on with the same command and\n  {again}")
+        return
+    to_rate.mkdir(exist_ok=True)
     for sheet in sheets:
-        if not (place / "to_rate" / sheet.name).exists():  # someone may have begun to fill it in
-            shutil.copyfile(sheet, place / "to_rate" / sheet.name)
-    print(f"To rate, a sheet for each rater: {', '.join(_short(place / 'to_rate' / s.name) for s in sheets)}.\n"
-          "Filled in, run the same command again with\n"
-          f"  --set evaluation.ratings={_short(place / 'to_rate')} --set evaluation.previous={_short(place / 'pulls.parquet')}")  # fmt: skip
+        if not (to_rate / sheet.name).exists():  # someone may have begun to fill it in
+            shutil.copyfile(sheet, to_rate / sheet.name)
+    print(f"To rate, a sheet for each rater: {', '.join(_short(to_rate / s.name) for s in sheets)}.\n"
+          f"Filled in, go on with the same command and\n  --set evaluation.ratings={_short(to_rate)} {again}")  # fmt: skip
 
 
 class Console(io.TextIOBase):

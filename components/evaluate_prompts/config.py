@@ -34,6 +34,7 @@ class Config(BaseModel):
     judge: LLMConfig | None = None  # who judges
     examples_per_level: int = Field(2, ge=0)  # rated training diaries shown to the judge, for each level
     feedback: InputFile | None = None  # the app's event log (memozy.records.EVENTS)
+    reaction_days: float = Field(1.0, ge=0)  # a showing counts when it is so old in the log: until then users may react
     sampler: Literal["ucb1", "kl_ucb", "epsilon_greedy", "thompson", "top_two", "track_and_stop", "uniform"] = "ucb1"
     rule: Literal["planned", "classic"] = "planned"
     confidence: float = Field(0.95, gt=0.5, lt=1)
@@ -43,9 +44,9 @@ class Config(BaseModel):
     ratings_per_look: int = Field(120, ge=20)  # human ratings, over all arms
     pulls_at_once: int = Field(64, ge=1)  # the sampler learns of so many scores together
     raters: tuple[RaterName, ...] = Field(("rater-1", "rater-2"), min_length=1)  # a sheet for each
-    double_rated: float = Field(0.15, ge=0, le=1)  # share of the contexts that a second rater rates too
+    double_rated: float = Field(0.1, ge=0, le=1)  # share of the contexts that a second rater rates too
     ratings: InputFile | None = None
-    previous: InputFile | None = None  # the `pulls` of the rounds before this one
+    previous: InputFile | None = None  # the folder with the `pulls` and the `decision` of the round before this one
     seed: int = 0
 
     @property
@@ -56,9 +57,9 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self):
         if self.ratings not in (None, SIMULATED) and self.previous is None:
-            raise ValueError("ratings from a file answer an earlier to_rate: give its pulls as 'previous'")
-        if self.ratings is not None and self.rule == "planned" and not self.needs_people:
-            raise ValueError(f"with scorer '{self.scorer}' nobody rates: leave 'ratings' out")
+            raise ValueError("ratings from a file answer an earlier to_rate: give its round as 'previous'")
+        if self.ratings is not None and not self.needs_people:
+            raise ValueError(f"with rule '{self.rule}' and scorer '{self.scorer}' nobody rates: leave 'ratings' out")
         if (self.scorer == "verifier") != (self.task == "qna"):
             raise ValueError("task 'qna' is scored by scorer 'verifier', and no other task is")
         if (self.scorer == "judge") != (self.judge is not None):

@@ -5,33 +5,25 @@ run's ledger, so that an evaluation killed at any pull and started again walks t
 """
 
 import hashlib
-import random
+import json
 from pathlib import Path
 
 import numpy as np
 
+from components.evaluate_prompts import reactions
 from components.evaluate_prompts.config import Config
+from components.evaluate_prompts.contexts import comparable
 from components.evaluate_prompts.estimate import Estimates
+from components.evaluate_prompts.record import rows_digest
+from components.evaluate_prompts.replay import Settings, replay
 from components.evaluate_prompts.rounds import next_pulls, next_ratings, observed, raters_of
 from components.evaluate_prompts.samplers import SAMPLERS
 from components.evaluate_prompts.scorers import open_scorer
 from components.evaluate_prompts.sheet import read_sheets
 from memozy import qna
 from memozy.llm import ChatModel, open_llm
-from memozy.records import (
-    ARMS,
-    PULLS,
-    SIMULATED,
-    SLOTS,
-    InputError,
-    check_template,
-    context_digest,
-    fill,
-    json_lines,
-    read,
-    read_contexts,
-)  # fmt: skip
-from memozy.stages import Progress
+from memozy.records import ARMS, PULLS, SIMULATED, SLOTS, InputError, check_template, fill, read
+from memozy.stages import Progress, digest
 
 
 class Evaluation:
@@ -44,13 +36,17 @@ class Evaluation:
         self.templates = self.table["template"].to_list()
         for row, template in enumerate(self.templates, start=1):
             check_template(template, arms, row, qna.QNA_SLOTS if config.task == "qna" else SLOTS)
-        found = [] if config.scorer == "feedback" else self._contexts(used, oversampled)
-        self.contexts = random.Random(config.seed).sample(found, len(found))  # arms walk a prefix of this order
+        self.contexts = [] if config.scorer == "feedback" else comparable(config, used, oversampled)
         self.context_ids = [c["context_id"] for c in self.contexts]
+        self._check_sizes(arms)
+        self.settings = Settings.of(config, self.arms)
         self.scorer = open_scorer(config, reward, oversampled, work)
-        self.scorer_name = self.scorer.name if self.scorer else config.scorer
+        self.hashes = {"arms": digest(arms), "scorer": self.scorer.name if self.scorer else config.scorer}
+        if config.scorer != "feedback":
+            self.hashes |= {"contexts": digest(Path(config.contexts)), "llm": config.llm.model}
         self.llm: ChatModel | None = None
         self.rows: list[dict] = []
+        self.asked_for = 0  # ratings that people were asked for in the round that `take_back` took
 
     @property
     def pulls(self) -> list[dict]:
@@ -125,61 +121,52 @@ class Evaluation:
     def item(self, pull: dict) -> str:
         """The blinded name of one diary: says nothing of its arm to whoever does not hold the pulls."""
         told = f"{self.config.seed}|{pull['prompt_id']}|{pull['context_id']}|{pull['text']}"
-        return hashlib.sha256(told.encode()).hexdigest()[:12]
+        return "d" + hashlib.sha256(told.encode()).hexdigest()[:11]  # the letter keeps spreadsheets from reading a number
 
     def take_back(self, previous: str, ratings: str | None) -> None:
         """Load an earlier run's pulls, and the ratings people gave to its sheets since. Raises InputError."""
-        self.rows = read(previous, PULLS).to_dicts()
-        self._check_previous(previous)
+        self.rows = read(Path(previous) / "pulls", PULLS).to_dicts()
+        self._check_previous(Path(previous) / "decision")
         if ratings in (None, SIMULATED):
             return
-        round_ = 1 + max((r["round"] for r in self.ratings), default=0)
-        if round_ > self.config.looks:
-            raise InputError(f"this would be look {round_} of {self.config.looks} planned", file=ratings,
+        standing = replay(self.rows, self.settings)
+        if standing.finished(self.config.looks):
+            raise InputError(f"is decided, or all {self.config.looks} planned looks are made", file=previous,
                              field="evaluation.looks", remedy="The confidence covers planned looks only: start anew")  # fmt: skip
-        by_item = {self.item(r): r for r in self.pulls}
-        known = {(r["prompt_id"], r["context_id"], r["rater_id"]) for r in self.ratings}
-        for (item, rater), level in read_sheets(ratings, set(by_item)).items():
-            pull = by_item[item]
-            if (pull["prompt_id"], pull["context_id"], rater) in known:
-                raise InputError("was rated in an earlier round", file=ratings, field="item_id", value=item,
-                                 remedy="Give each round's sheets once")  # fmt: skip
-            self._add_rating(pull, rater, level, round_, ratings)
+        round_ = len(standing.looks) + 1
+        by_item = {self.item(pull): pull for pull in self.choose(standing.looks)}
+        given = read_sheets(ratings, set(by_item))
+        self.asked_for = len(self.asked(list(by_item.values())))
+        for (item, rater), level in given.items():
+            self._add_rating(by_item[item], rater, level, round_, ratings)
         _, rated, _ = self._cells([])
         for prompt_id, n in zip(self.arms, rated.sum(axis=1), strict=True):
             if n < 2:
                 raise InputError(f"leaves prompt {prompt_id} with {n} rated diaries, too few to compare it", file=ratings,
                                  field="rating", remedy="Rate more of the sheets")  # fmt: skip
 
-    def take_feedback(self) -> int:
-        """Append what the app's users have said since, one pull for every showing not known yet; how many there were."""
-        from memozy.feedback import outcomes, read_events
-
-        known = {r["context_id"] for r in self.rows}
+    def take_feedback(self) -> None:
+        """Append what the app's users have done since, if that is enough for a look. Raises InputError."""
+        fresh = reactions.since(self.rows, self.arms, self.config)
         round_ = 1 + max((r["round"] for r in self.rows), default=0)
-        fresh = [r for r in outcomes(read_events(self.config.feedback)).to_dicts()
-                 if r["prompt_id"] in self.arms and r["shown_id"] not in known]  # fmt: skip
-        for row in fresh if round_ <= self.config.looks else []:
-            self.rows.append(
-                _row(round_, row["prompt_id"], row["shown_id"], score=row["value"], scorer="feedback", propensity=row["propensity"])
-            )  # fmt: skip
-        return len(fresh)
+        self.rows += [
+            _row(round_, r["prompt_id"], r["shown_id"], score=r["value"], scorer="feedback", propensity=r["propensity"])
+            for r in fresh
+        ]
 
-    def _contexts(self, used: Path, oversampled: Path) -> list[dict]:
-        """What arms are compared on. Raises InputError for a context that the prompts or the reward model come from."""
-        c = self.config
-        if c.task == "qna":
-            return qna.read_questions(c.contexts, c.n_contexts)
-        found = read_contexts(c.contexts, c.n_contexts).to_dicts()
-        seen = {row[name] for _, row in json_lines(used, "used contexts") for name in ("context_id", "digest")}
-        for row in read(oversampled, OVERSAMPLED).select("context_id", "image_id").iter_rows(named=True):
-            seen |= {row["context_id"]} | ({context_digest(row)} if row["image_id"] else set())
-        for number, context in enumerate(found, start=1):
-            if {context["context_id"], context_digest(context)} & seen:
-                raise InputError("is known from training or from writing the prompts: they can't be compared on it",
-                                 file=c.contexts, row=number, field="context_id", value=context["context_id"],
-                                 remedy="Keep the evaluation's contexts and photos apart from all others")  # fmt: skip
-        return found
+    def _check_sizes(self, arms: Path) -> None:
+        """Raise InputError where the arms are too few, or too many for what is asked in a look."""
+        c, k = self.config, len(self.arms)
+        if k < 2:
+            raise InputError(f"holds {k} prompts: there is nothing to compare", file=arms, remedy="Propose a challenger")
+        least = self._items_per_look if c.needs_people else c.pulls_per_look
+        if least < 2 * k:
+            field = "evaluation.ratings_per_look" if c.needs_people else "evaluation.pulls_per_look"
+            raise InputError(f"gives {k} prompts fewer than 2 diaries each in a look", field=field, value=least,
+                             remedy=f"Ask for {2 * k} or more")  # fmt: skip
+        if c.rule == "classic" and c.pulls_per_look > k * len(self.contexts):
+            raise InputError(f"are more than {k} prompts on {len(self.contexts)} contexts", field="evaluation.pulls_per_look",
+                             value=c.pulls_per_look, remedy="Ask for fewer, or add contexts")  # fmt: skip
 
     @property
     def _items_per_look(self) -> int:
@@ -207,34 +194,57 @@ class Evaluation:
         contexts = [self.contexts[i] for _, i in chosen]
         filled = qna.fill_question if self.config.task == "qna" else fill
         prompts = [filled(self.templates[k], self.contexts[i]) for k, i in chosen]
-        written = self.llm.complete(prompts, seed=self.config.seed + len(self.rows))
-        scores, cost = np.full(len(chosen), np.nan), 0.0
-        if self.scorer:
-            scores, cost = self.scorer.score([w.text for w in written], contexts)
-        for (k, i), done, score in zip(chosen, written, scores, strict=True):
+        written = self.llm.complete(prompts, seed=self.config.seed + len(self.rows), failures_ok=True)
+        for context, done in zip(contexts, written, strict=True):
+            if done.failure:
+                raise InputError(f"nothing could be written about it: {done.failure}", file=self.config.contexts,
+                                 field="context_id", value=context["context_id"],
+                                 remedy="Run again; or leave it out: nothing is paid twice")  # fmt: skip
+        scores, costs = self._scored([done.text for done in written], contexts)
+        for (k, i), done, score, cost in zip(chosen, written, scores, costs, strict=True):
             self.rows.append(
                 _row(round_, self.arms[k], self.context_ids[i], text=done.text, score=None if np.isnan(score) else float(score),
-                     scorer=self.scorer_name, cost_usd=done.cost_usd + cost / len(chosen))
+                     scorer=self.hashes["scorer"], cost_usd=done.cost_usd + cost)
             )  # fmt: skip
         progress.advance(len(chosen))
+
+    def _scored(self, texts: list[str], contexts: list[dict]) -> tuple[np.ndarray, np.ndarray]:
+        """Scores, NaN for none, and what each cost, both (n,). What a diary scores follows from its text: equal ones are
+
+        scored once. A verified answer's worth hangs on its question.
+        """
+        if self.scorer is None:
+            return np.full(len(texts), np.nan), np.zeros(len(texts))
+        if self.config.task == "qna":
+            return self.scorer.score(texts, contexts)[0], np.zeros(len(texts))
+        known = {r["text"]: np.nan if r["score"] is None else r["score"] for r in self.pulls}
+        first = {text: i for i, text in reversed(list(enumerate(texts))) if text not in known}
+        fresh = sorted(first.values())
+        scores, cost = self.scorer.score([texts[i] for i in fresh], [contexts[i] for i in fresh]) if fresh else ([], 0.0)
+        known |= dict(zip((texts[i] for i in fresh), scores, strict=True))
+        costs = np.zeros(len(texts))
+        costs[fresh] = cost / max(len(fresh), 1)
+        return np.array([known[text] for text in texts]), costs
 
     def _add_rating(self, pull: dict, rater: str, level: float, round_: int, source: str) -> None:
         self.rows.append(_row(round_, pull["prompt_id"], pull["context_id"], rater_id=rater, human_rating=level, rating_source=source))
 
-    def _check_previous(self, file: str) -> None:
-        strange = {r["prompt_id"] for r in self.rows} - set(self.arms)
-        if strange:
-            raise InputError("holds pulls of a prompt that is not compared here", file=file, field="prompt_id",
-                             value=min(strange), remedy="Evaluate the same arms in every round")  # fmt: skip
-        foreign = next((r["scorer"] for r in self.pulls if r["scorer"] != self.scorer_name), None)
-        if foreign:
-            raise InputError("holds scores of another scorer", file=file, field="scorer", value=foreign,
-                             remedy="A new judge starts a new evaluation: leave 'previous' out")  # fmt: skip
-        for prompt_id in self.arms if self.config.scorer != "feedback" else []:
-            walked = [r["context_id"] for r in self.pulls if r["prompt_id"] == prompt_id]
-            if sorted(walked) != sorted(self.context_ids[: len(walked)]):
-                raise InputError("holds pulls on other contexts, or in another order", file=file, field="context_id",
-                                 remedy="Keep evaluation.contexts, n_contexts and the seed over the rounds")  # fmt: skip
+    def _check_previous(self, decision: Path) -> None:
+        """Raise InputError where the earlier rounds were another evaluation's: its plan is fixed before its first pull."""
+        try:
+            told = json.loads(decision.read_text(encoding="utf-8"))
+            settings, hashes = told["settings"], told["hashes"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError("holds no adoption record", file=decision, remedy="Give the folder `previous` of the last round") from None
+        now = self.settings.model_dump(mode="json")
+        changed = [name for name, value in now.items() if settings.get(name) != value]
+        changed += [name for name, value in self.hashes.items() if hashes.get(name) != value]
+        if changed:
+            raise InputError("is another evaluation's: this differs over its rounds", file=decision, field=changed[0],
+                             value=(settings | hashes).get(changed[0]), remedy="Keep it, or start anew without 'previous'")  # fmt: skip
+        if hashes.get("pulls") != rows_digest(self.rows):
+            raise InputError("does not belong to the pulls beside it", file=decision, field="hashes.pulls",
+                             remedy="Give the folder as the last round left it")  # fmt: skip
 
 
 def _row(round_: int, prompt_id: str, context_id: str, **known) -> dict:

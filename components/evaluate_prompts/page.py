@@ -113,9 +113,8 @@ def warnings(record: Mapping, arms: Sequence[Mapping]) -> list[str]:
         if not first["chosen"]:
             found.append(f"The scores alone would have put {first['letter']} first, not {letters[record['leader']]}: "
                          "here the ratings decide.")  # fmt: skip
-    unread = "are left out of its mean" if record["rule"] == "classic" else f"count as a score of {number(UNREAD, 0)}"
-    found += [f"{number(arm['n_unread'])} of {number(arm['n_pulls'])} answers about {arm['letter']} could not be read and {unread}."
-              for arm in arms if arm["n_unread"]]  # fmt: skip
+    found += [f"{number(arm['n_unread'])} of {number(arm['n_pulls'])} answers about {arm['letter']} could not be read and count "
+              f"as a score of {number(UNREAD, 0)}." for arm in arms if arm["n_unread"]]  # fmt: skip
     found += [f"{rater['rater_id']} seems not to read: the ratings agree with the others' no better than chance would."
               for rater in record["raters"] if rater["careless"]]  # fmt: skip
     return found

@@ -145,7 +145,7 @@ def _setting(q: Question, judged: bool, per_look: int) -> tuple[Setting, int, fl
     mix = min(sqrt(price_ratio(q) * q.rho2 / (1 - q.rho2)), 20) if judged else 1
     n_contexts = ceil(max(per_arm * max(mix, 1), ratings / 2))  # the leader gets half of the ratings, at most about
     truth = (BEST - q.lift, BEST, *[BEST - q.gap] * (q.n_arms - 2))
-    setting = Setting("plan", truth, rating_sd=q.rating_sd, rho2=q.rho2 or 1, judge=judged, n_contexts=n_contexts,
+    setting = Setting("plan", truth, rating_sd=q.rating_sd, rho2=q.rho2 or 1, scorer="judge" if judged else "human", n_contexts=n_contexts,
                       per_look=per_look, n_looks=q.looks, epsilon=q.epsilon, delta=1 - q.confidence)  # fmt: skip
     diaries = n_contexts * q.n_arms if judged else ratings
     usd = ratings * q.usd_per_rating + diaries * (q.usd_per_diary + q.usd_per_judged * judged)

@@ -14,6 +14,7 @@ from components.evaluate_prompts.replay import Settings, Standing, highest_mean,
 from components.evaluate_prompts.rounds import observed
 from memozy import raters as people
 from memozy.records import PULLS, SIMULATED
+from memozy.reports import percent
 
 
 def findings(rows: Sequence[dict], settings: Settings) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def sentence(decision: str, arm: str, pulls: int, ratings: int, simulated: bool,
     if settings.rule == "classic":
         what = f"Adopt {arm}" if decision == "adopt" else f"Keep {arm}"
         return f"{what}: it has the highest mean score after {pulls} pulls. No confidence is stated: nothing corrects the scorer's bias."
-    sure = f"with {settings.confidence:.0%} confidence"
+    sure = f"with {percent(settings.confidence)} confidence"
     if decision == "adopt":
         return (f"Adopt {arm}: {sure} it is better than {incumbent} and within {settings.epsilon:g} of the best prompt, "
                 f"after {evidence}.")  # fmt: skip

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from components.evaluate_prompts.config import Config
 from components.evaluate_prompts.decide import Decision, Plan, decide
@@ -18,12 +19,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    arms: tuple[str, ...]
-    rule: str
-    scorer: str
-    confidence: float
-    epsilon: float
-    looks: int
+    arms: tuple[str, ...] = Field(min_length=2)
+    rule: Literal["planned", "classic"]
+    scorer: Literal["reward", "judge", "human", "verifier", "feedback"]
+    confidence: float = Field(gt=0.5, lt=1)
+    epsilon: float = Field(ge=0)
+    looks: int = Field(ge=1)
 
     @classmethod
     def of(cls, config: Config, arms: Sequence[str]) -> "Settings":
@@ -64,14 +65,14 @@ def replay(rows: Sequence[dict], settings: Settings) -> Standing:
             looks.append(_reactions([r for r in rows if r["round"] <= round_], settings.arms))
             continue
         if settings.scorer == "verifier":
-            looks.append(_verified([r for r in rows if r["round"] <= round_], settings.arms))
+            looks.append(verified([r for r in rows if r["round"] <= round_], settings.arms))
             continue
         scores, ratings, raters = observed(rows, settings.arms, contexts, round_)
         looks.append(corrected(scores, ratings))
     return Standing(looks, decide(looks, settings.plan) if looks else None, raters)
 
 
-def _verified(rows: Sequence[dict], arms: Sequence[str]) -> Estimates:
+def verified(rows: Sequence[dict], arms: Sequence[str]) -> Estimates:
     """A verifier's scores are the truth. What is counted is an arm's mean over the questions of one template."""
     templates = sorted({group_of(r["context_id"]) for r in rows})
     n, total = np.zeros((2, len(arms), len(templates)))
@@ -96,6 +97,6 @@ def highest_mean(rows: Sequence[dict], arms: Sequence[str]) -> int:
 
 
 def score_means(rows: Sequence[dict], arms: Sequence[str]) -> list[float | None]:
-    """Mean score of each arm's pulls, None without any that was scored."""
-    scores = [[r["score"] for r in rows if r["prompt_id"] == a and r["score"] is not None] for a in arms]
-    return [float(np.mean(s)) if s else None for s in scores]
+    """Mean score of each arm's pulls, UNREAD where the scorer said nothing; None where it never said anything."""
+    own = [[r["score"] for r in rows if r["prompt_id"] == a and r["rater_id"] is None] for a in arms]
+    return [float(np.mean([UNREAD if s is None else s for s in scores])) if set(scores) - {None} else None for scores in own]

@@ -67,9 +67,12 @@ def next_ratings(
 
 
 def raters_of(context: int, raters: Sequence[str], double_rated: float) -> list[str]:
-    """Who rates the context at this place of the order: one rater in turn, and the next one too on every k-th context.
+    """Who rates the context at this place of the order: one rater in turn, and of some contexts another one too.
 
-    All arms' diaries of a context go to the same people, so that a rater's bias meets every arm alike.
+    All arms' diaries of a context go to the same people, so that a rater's bias meets every arm alike. Second raters
+    change from one such context to the next, so that everyone shares diaries with everyone.
     """
-    second = int((context + 1) * double_rated) > int(context * double_rated)
-    return [raters[(context + i) % len(raters)] for i in range(1 + second)]
+    first, doubled = context % len(raters), int(context * double_rated)  # so many contexts before it are rated twice
+    if int((context + 1) * double_rated) == doubled:
+        return [raters[first]]
+    return [raters[first], raters[(first + 1 + doubled % (len(raters) - 1)) % len(raters)]]

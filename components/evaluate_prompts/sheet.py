@@ -9,6 +9,8 @@ from memozy.storage import read_rows
 
 COLUMNS = ("item_id", "rater_id", "place", "people", "mood", "photo", "text", "rating")
 
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a cell begins with that a spreadsheet program would calculate
+
 
 def write_sheets(items: Iterable[dict], folder: Path) -> None:
     """`<rater_id>.csv` for every rater of the items, each in the order of the items' blinded names.
@@ -28,7 +30,7 @@ def write_sheets(items: Iterable[dict], folder: Path) -> None:
 
 def _inert(value: str | None) -> str:
     value = value or ""
-    return "'" + value if value[:1] in ("=", "+", "-", "@", "\t") else value
+    return "'" + value if value[:1] in FORMULA else value
 
 
 def read_sheets(path: str, known: set[str]) -> dict[tuple[str, str], float]:

@@ -1,7 +1,7 @@
 """Stage `evaluate_prompts`: a bandit compares the prompts and adopts one with a stated confidence, or says it cannot."""
 
-import hashlib
 import json
+from pathlib import Path
 
 import polars as pl
 
@@ -9,11 +9,11 @@ from components.evaluate_prompts.config import Config
 from components.evaluate_prompts.evaluation import Evaluation
 from components.evaluate_prompts.page import render
 from components.evaluate_prompts.record import record
-from components.evaluate_prompts.replay import Settings, replay
+from components.evaluate_prompts.replay import replay
 from components.evaluate_prompts.sheet import write_sheets
 from memozy.ledger import current
 from memozy.records import PULLS, SIMULATED, write
-from memozy.stages import In, Out, Result, Work, digest
+from memozy.stages import In, Out, Result, Work, config_files, digest
 
 
 def run(
@@ -28,17 +28,17 @@ def run(
     round. Raises InputError for ratings that do not fit what was asked.
     """
     evaluation = Evaluation(config, arms, reward, oversampled, used_contexts, work)
-    settings = Settings.of(config, evaluation.arms)
     if config.previous:
         evaluation.take_back(config.previous, config.ratings)
-    items = advance(evaluation, settings)
+    items = advance(evaluation)
 
     rows, ledger = evaluation.rows, current()
-    told = record(rows, settings, evaluation.table, {
-        "task": config.task, "sampler": config.sampler, "seed": config.seed, "scorer_hash": evaluation.scorer_name,
+    files = {name: digest(Path(value)) for name, value in config_files(config).items() if Path(value).exists()}
+    told = record(rows, evaluation.settings, evaluation.table, {
+        "task": config.task, "sampler": config.sampler, "seed": config.seed, "asked": evaluation.asked_for,
         "cost_usd": float(sum(r["cost_usd"] for r in rows)),
         "ledger": vars(ledger.total()) | {"rows": ledger.by_stage_and_model()},
-        "hashes": {"arms": digest(arms), "scorer": evaluation.scorer_name, "config": hashlib.sha256(config.model_dump_json().encode()).hexdigest()},
+        "hashes": files | evaluation.hashes,
     })  # fmt: skip
     table = pl.DataFrame(rows, schema=PULLS.dtypes)
     write(table, pulls, PULLS)
@@ -53,7 +53,7 @@ def run(
     })  # fmt: skip
 
 
-def advance(evaluation: Evaluation, settings: Settings) -> list[dict]:
+def advance(evaluation: Evaluation) -> list[dict]:
     """Go on until the decision, the last look, or the point where people must answer: then the items to be rated."""
     config = evaluation.config
     if config.rule == "classic":
@@ -62,14 +62,17 @@ def advance(evaluation: Evaluation, settings: Settings) -> list[dict]:
     if config.scorer == "feedback":
         evaluation.take_feedback()  # what users will say next comes with the next run
         return []
-    standing = replay(evaluation.rows, settings)
+    standing = replay(evaluation.rows, evaluation.settings)
     while not standing.finished(config.looks):
-        round_ = len(standing.looks) + 1
+        round_, before = len(standing.looks) + 1, len(evaluation.rows)
         evaluation.pull(round_, standing.looks)
         if config.needs_people:
             asked = evaluation.choose(standing.looks)
             if config.ratings != SIMULATED:
                 return evaluation.sheet(asked)
             evaluation.rate_simulated(asked, round_)
-        standing = replay(evaluation.rows, settings)
+        if len(evaluation.rows) == before:
+            print("… evaluate_prompts: no context is left that would tell more", flush=True)
+            break
+        standing = replay(evaluation.rows, evaluation.settings)
     return []

@@ -18,11 +18,19 @@ def differences(pulls: pl.DataFrame, record: Mapping[str, Any]) -> list[str]:
     """
     try:
         settings = Settings.model_validate(record["settings"])
-    except (KeyError, ValidationError) as error:
+    except (KeyError, TypeError, ValidationError) as error:
         raise InputError(f"holds no settings to decide by ({str(error).splitlines()[0]})", file="decision",
                          field="settings", remedy="Give the decision that the evaluation wrote") from None  # fmt: skip
     rows = pulls.to_dicts()
-    found = {"hashes": {"pulls": rows_digest(rows)}, **findings(rows, settings)}
+    strange = {r["prompt_id"] for r in rows} - set(settings.arms)
+    if strange:
+        raise InputError("is not among the record's arms", file="pulls", field="prompt_id", value=min(strange),
+                         remedy="Give the pulls and the decision of one evaluation")  # fmt: skip
+    try:
+        found = findings(rows, settings)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"can't be decided from ({error})", file="pulls", remedy="Give the pulls as the evaluation wrote them") from None
+    found = {"hashes": {"pulls": rows_digest(rows)}, **found}
     return _compare(found, record, "")
 
 

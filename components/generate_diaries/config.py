@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from memozy.llm import LLMConfig
 from memozy.stages import InputFile, Limit
 
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 Words = tuple[str, ...]
 
 
@@ -14,7 +15,7 @@ class Config(BaseModel):
     """Each context is written `per_context` times: half by the incumbent, half by prompts tried before it.
 
     The contexts are the first `n_contexts` of a file; or, where `photos` names a folder, `per_photo` for each photo in
-    it, each with a place, companions and a mood drawn from the lists.
+    it and below it, each with a place, companions and a mood drawn from the lists.
     send_images: the model sees the photo, as a JPEG of at most `image_side` pixels a side; else it gets text alone.
     max_failed: the share of photos, and of answers, that may fail before the stage stops.
     """

@@ -5,9 +5,10 @@ import os
 import warnings
 from pathlib import Path
 
+from components.generate_diaries.config import PHOTO_SUFFIXES
 from memozy.records import InputError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+UNREAD = (".heic", ".heif", ".avif")  # photos too, but not for us
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # no other decoder ever touches a file
 QUALITY = 85  # of the JPEG, from 1 to 95
 
@@ -17,13 +18,26 @@ class Unreadable(Exception):
 
 
 def find(folder: Path) -> list[Path]:
-    """The photos in a folder, by name; what has no photo's suffix (SUFFIXES) is passed over. Raises InputError for none."""
+    """The photos in a folder and below it, by path: those of an UNREAD format too, so that nobody misses them in silence.
+
+    What has no photo's suffix, or is hidden, is passed over. Raises InputError where there is none.
+    """
     if not folder.is_dir():
         raise InputError("is not a folder", file=folder, field="photos", remedy="Name the folder that holds the photos")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    found = sorted(
+        p for p in folder.rglob("*")
+        if p.suffix.lower() in PHOTO_SUFFIXES + UNREAD and p.is_file()
+        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    )  # fmt: skip
     if not found:
-        raise InputError("holds no photo", file=folder, field="photos", remedy=f"Known are {', '.join(SUFFIXES)}")
+        raise InputError("holds no photo", file=folder, field="photos", remedy=f"Known are {', '.join(PHOTO_SUFFIXES)}")
     return found
+
+
+def check_format(photo: Path) -> None:
+    """Raise Unreadable for a format that is not read."""
+    if photo.suffix.lower() in UNREAD:
+        raise Unreadable(f"{photo.suffix[1:].upper()} is not read; export it as JPEG")
 
 
 def content_id(photo: Path) -> str:
@@ -32,17 +46,19 @@ def content_id(photo: Path) -> str:
         with open(photo, "rb") as file:
             return "p" + hashlib.file_digest(file, "sha256").hexdigest()[:12]
     except OSError as error:
-        raise Unreadable(f"cannot be read ({error.strerror})") from None
+        raise Unreadable(f"cannot be read: {error.strerror}") from None
 
 
 def shrink(photo: Path, folder: Path, side: int) -> Path:
     """A JPEG of the photo in `folder`, of at most `side` × `side` pixels, named by the photo's content.
 
     Turned as its EXIF orientation says, transparency on white, and with no metadata at all: where and when it was taken
-    is not sent to anyone. Raises Unreadable for what is no photo, is damaged or has more pixels than Pillow's limit.
+    is not sent to anyone. Raises Unreadable for what is no photo or of an UNREAD format, is damaged or has more
+    pixels than Pillow's limit.
     """
     from PIL import Image
 
+    check_format(photo)
     small = folder / f"{content_id(photo)}.jpg"
     if small.exists():
         return small
@@ -52,7 +68,7 @@ def shrink(photo: Path, folder: Path, side: int) -> Path:
             with Image.open(photo, formats=FORMATS) as image:
                 picture = _plain(image, side)
     except Exception as error:  # decoders meet damage with whatever they trip over
-        raise Unreadable(f"cannot be opened as a photo ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from None  # fmt: skip
+        raise Unreadable(f"cannot be opened as a photo: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     scratch = small.with_suffix(".part")
     picture.save(scratch, "JPEG", quality=QUALITY)

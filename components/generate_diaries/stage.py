@@ -2,6 +2,8 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,22 +15,25 @@ from components.generate_diaries.assignment import assign
 from components.generate_diaries.config import Config
 from components.generate_diaries.contexts import draw
 from memozy import records
-from memozy.llm import Request, open_llm
+from memozy.llm import ChatModel, Completion, Request, open_llm
 from memozy.records import InputError
 from memozy.stages import Out, Progress, Result, Work
 
-ATTACHED = "첨부한 사진"  # what a prompt says of a photo that the model sees and nobody described
+# what a prompt says of a photo that nobody described: where the model sees it, and where it doesn't
+ATTACHED, UNSEEN = "첨부한 사진", "사진 한 장"
+ANEW = 1_000_000  # added to the seed where an answer is asked for again: more than any first answer adds to it
 
 
 def run(config: Config, *, diaries: Out, contexts: Out, failures: Out, work: Work) -> Result:
     """Read prompts, and contexts (JSONL) or photos; write `diaries` and the `contexts` they show (Parquet).
 
-    What failed never becomes a diary but stands in `failures` (JSONL: image_path, context_id, prompt_id, reason): photos
-    that cannot be opened, whose contexts are left out, and calls that ended without a diary. Raises InputError where
-    more than the share `max_failed` of either failed, for a template with a fault, and for too few contexts.
+    An answer that is no diary is asked for once again, with another seed. What failed never becomes a diary but stands
+    in `failures` (JSONL: image_path, context_id, prompt_id, reason): photos that cannot be opened, whose contexts are
+    left out, and calls that ended without a diary. Raises InputError where more than the share `max_failed` of either
+    failed, for a template with a fault, for too few contexts, and for a photo to be sent that isn't there.
     """
     templates = _templates(config.prompts)
-    llm = open_llm(config.llm)
+    llm = open_llm(config.llm, blank_ok=True)
     shown, broken = _of_photos(config) if config.photos else _of_file(config)
     n_photos = shown["image_path"].drop_nulls().n_unique() + len(broken)
     seen: dict[str, Path] = {}
@@ -39,10 +44,7 @@ def run(config: Config, *, diaries: Out, contexts: Out, failures: Out, work: Wor
 
     by_id = {c["context_id"]: c for c in shown.to_dicts()}
     pairs = assign(list(by_id), list(templates), config.per_context, config.seed)
-    answers = llm.complete(
-        [_request(templates[p], by_id[c], seen) for c, p in pairs], config.seed,
-        Progress("generate_diaries", len(pairs), "diaries"), failures_ok=True,
-    )  # fmt: skip
+    answers = _answers(llm, [_request(templates[p], by_id[c], seen) for c, p in pairs], config.seed)
     now, times = datetime.now(UTC).isoformat(timespec="seconds"), Counter()
     rows, failed = [], []
     for (c, p), answer in zip(pairs, answers, strict=True):
@@ -60,6 +62,9 @@ def run(config: Config, *, diaries: Out, contexts: Out, failures: Out, work: Wor
     records.write(pl.DataFrame(rows, schema=records.DIARIES.dtypes), diaries, records.DIARIES)
     records.write(shown, contexts, records.CONTEXTS)
     records.write_jsonl(broken + failed, failures)
+    for these, n, what in ((broken, n_photos, "photos"), (failed, len(pairs), "answers")):
+        if these:
+            print(f"… generate_diaries: {len(these)} of {n} {what} failed, see failures", flush=True)
     return Result({
         "n_diaries": len(rows),
         "n_contexts": len(by_id),
@@ -84,7 +89,15 @@ def _of_file(config: Config) -> tuple[pl.DataFrame, list[dict]]:
         row = int(shown["image_path"].is_null().arg_true()[0])
         raise InputError("is empty, but images are to be sent", file=config.contexts, row=row + 1, field="image_path",
                          remedy="Name each context's photo, or set send_images to false")  # fmt: skip
-    return shown.with_columns(image_id=pl.coalesce("image_id", "image_path")), []
+    ids = {}  # copies of a photo are one photo; a path where nothing is stands for itself
+    for row, path in enumerate(shown["image_path"], start=1):
+        if config.send_images and not Path(path).is_file():
+            raise InputError("no such photo", file=config.contexts, row=row, field="image_path", value=path,
+                             remedy="Put it there, or set send_images to false")  # fmt: skip
+        if path and path not in ids:
+            with suppress(photos.Unreadable):
+                ids[path] = photos.content_id(Path(path))
+    return shown.with_columns(image_id=pl.coalesce("image_id", pl.col("image_path").replace(ids))), []
 
 
 def _of_photos(config: Config) -> tuple[pl.DataFrame, list[dict]]:
@@ -92,6 +105,7 @@ def _of_photos(config: Config) -> tuple[pl.DataFrame, list[dict]]:
     paths, broken = {}, []
     for path in photos.find(Path(config.photos)):
         try:
+            photos.check_format(path)
             paths.setdefault(photos.content_id(path), path)
         except photos.Unreadable as error:
             broken.append(_failure(path, str(error)))
@@ -119,8 +133,19 @@ def _seen(shown: pl.DataFrame, folder: Path, config: Config) -> tuple[dict[str, 
 
 def _request(template: str, context: dict, seen: dict[str, Path]) -> Request:
     image = seen.get(context["image_path"])
-    described = context["photo"] or (ATTACHED if image else "")
+    described = context["photo"] or (ATTACHED if image else UNSEEN)
     return Request(records.fill(template, context | {"photo": described}), image=image)
+
+
+def _answers(llm: ChatModel, requests: Sequence[Request], seed: int) -> list[Completion]:
+    """One for each request, in order; where the first was no diary, the second, whatever that is."""
+    answers = llm.complete(requests, seed, Progress("generate_diaries", len(requests), "diaries"), failures_ok=True)
+    faulty = [i for i, answer in enumerate(answers) if answer.failure is None and fault(answer.text)]
+    anew = Progress("generate_diaries", len(faulty), "answers that were no diary asked for again")
+    second = llm.complete([requests[i] for i in faulty], seed + ANEW, anew, failures_ok=True)
+    for i, answer in zip(faulty, second, strict=True):
+        answers[i] = answer
+    return answers
 
 
 def _failure(image_path: object, reason: str, context_id: str | None = None, prompt_id: str | None = None) -> dict:
@@ -131,9 +156,18 @@ def _failure(image_path: object, reason: str, context_id: str | None = None, pro
 def _refuse_too_many(failed: list[dict], n: int, what: str, most: float) -> None:
     if not failed or (len(failed) <= most * n and len(failed) < n):
         return
-    first = failed[0]
-    remedy = f"Failed {what}: {len(failed)} of {n}"
-    if len(failed) < n:
-        remedy += f"; mend the cause or raise generate_diaries.max_failed ({most:g})"
-    raise InputError(first["reason"], file=first["image_path"], field="context_id" if first["context_id"] else None,
-                     value=first["context_id"], remedy=remedy)  # fmt: skip
+    firsts = {_kind(f): f for f in reversed(failed)}
+    reasons = [f"{times} × {_example(firsts[kind])}" for kind, times in Counter(map(_kind, failed)).most_common(3)]
+    raise InputError(f"{len(failed)} of {n} {what} failed: {'; '.join(reasons)}", field="max_failed", value=most,
+                     remedy="Mend the cause" + (" or raise it" if len(failed) < n else ""))  # fmt: skip
+
+
+def _kind(failure: dict) -> str:
+    return failure["reason"].partition(": ")[0]
+
+
+def _example(failure: dict) -> str:
+    """Its reason, on one line, and where."""
+    reason = " ".join(failure["reason"].split())
+    where = f"{failure['context_id']} by {failure['prompt_id']}" if failure["context_id"] else failure["image_path"]
+    return f"{reason if len(reason) <= 120 else reason[:119] + '…'} ({where})"

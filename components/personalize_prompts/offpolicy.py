@@ -10,6 +10,10 @@ The values are obp's. The intervals are ours: obp's bootstrap does not pair a po
 keeps SNIPS's sum of weights as it is. A policy chosen on the showings that evaluate it looks better than it is, so
 each fifth of the log is evaluated with policy and model chosen on the other four (cross-fitting; Chernozhukov et al.
 2018). What is evaluated is thus the way of choosing, on a little less data; the allocation itself is chosen on all.
+
+A propensity says nothing of prompts that were not on offer: over two allocations with other prompts, p is right and the
+values are not, since nothing stands in the older showings for what only the newer offered. What evaluates are thus the
+showings after the youngest compared prompt was first shown (`since_all`); what chooses and models is all of the log.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,6 +64,15 @@ def evaluable(log: Log) -> bool:
     """Whether anybody reacted, and every fold of the log shows compared prompts LEAST_OF_FOLD times."""
     shown = np.bincount(log.fold[log.arm < len(log.arms)], minlength=FOLDS)
     return bool(log.value.any() and shown.min() >= LEAST_OF_FOLD)
+
+
+def since_all(log: Log) -> np.ndarray:
+    """[n] mask of the showings after the first one of the youngest compared prompt, in the log's order.
+
+    That one itself is where one stops looking: it is of this prompt whatever the chances were, and would count too much.
+    """
+    arms, first = np.unique(log.arm, return_index=True)
+    return np.arange(len(log)) > first[arms < len(log.arms)].max(initial=-1)
 
 
 def crossfit(
@@ -146,6 +159,7 @@ def support(log: Log, policy: np.ndarray) -> Support:
         warnings.append(f"{unseen:.1%} of what this policy would show was never shown to such users: IPS counts it as 0, "
                         "SNIPS as the average of the rest, and DR takes the shrunk mean's word.")  # fmt: skip
     if not raised and abs(float(weight.mean()) - (1 - unseen)) > FARTHEST * se + 1e-9:
-        warnings.append(f"Weights average {weight.mean():.3f} and should average {1 - unseen:.3f}: the logged propensities "
-                        "are not the chances with which prompts were drawn, and no value here can be believed.")  # fmt: skip
+        warnings.append(f"Weights average {weight.mean():.3f} and should average {1 - unseen:.3f}: either the logged propensities "
+                        "are not the chances with which prompts were drawn, or prompts were added or withdrawn within the "
+                        "log; then cut it to the showings since the last adoption. No value here can be believed.")  # fmt: skip
     return Support(n_effective, largest, share, raised, unseen, tuple(warnings))

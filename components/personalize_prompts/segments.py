@@ -13,7 +13,7 @@ estimate of tau is poor and its intervals are too narrow; so tau is integrated o
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -29,7 +29,7 @@ GRID = (np.arange(30) + 0.5) / 30  # quantiles of tau's prior, each as likely as
 
 @dataclass(frozen=True)
 class Log:
-    """n showings of K prompts to S segments; numbers are indices into the names.
+    """n showings of K prompts to S segments, in the log's order; numbers are indices into the names.
 
     segments: names, sorted, None (users of no segment) last; arms: names. segment: [n]; arm: [n], K where the prompt
     shown is none of these; propensity: [n] in (0, 1], raised to the least that counts; raised: [n] where it was;
@@ -54,6 +54,11 @@ class Log:
         flat = np.bincount(self.segment * shape[1] + self.arm, minlength=shape[0] * shape[1])
         return flat.reshape(shape)[:, :-1]
 
+    def only(self, rows: np.ndarray) -> "Log":
+        """The showings of `rows`, [n] mask."""
+        names = ("segment", "arm", "propensity", "raised", "value", "fold")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
 
 @dataclass(frozen=True)
 class Values:
@@ -72,11 +77,11 @@ class Values:
     doubt: np.ndarray
 
 
-def make_log(outcomes: pl.DataFrame, arms: Sequence[str], min_propensity: float, seed: int) -> Log:
-    """The log of `feedback.outcomes`. Raises InputError for more than MOST_SEGMENTS segments."""
+def make_log(outcomes: pl.DataFrame, arms: Sequence[str], min_propensity: float, seed: int, file: object = None) -> Log:
+    """The log of `feedback.outcomes`. Raises InputError, about `file`, for more than MOST_SEGMENTS segments."""
     named = outcomes["segment"].drop_nulls().unique().sort().to_list()
     if len(named) > MOST_SEGMENTS:
-        raise InputError(f"names {len(named)} segments", file="feedback", field="segment",
+        raise InputError(f"names {len(named)} segments", file=file, field="segment",
                          remedy=f"A segment is a kind of user, not a user: at most {MOST_SEGMENTS}")  # fmt: skip
     segments = (*named, *([None] if outcomes["segment"].has_nulls() else []))
     at, column = {s: i for i, s in enumerate(segments)}, {a: i for i, a in enumerate(arms)}

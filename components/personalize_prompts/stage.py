@@ -9,7 +9,7 @@ import numpy as np
 from components.personalize_prompts import page
 from components.personalize_prompts.allocation import allocate, departures, policy
 from components.personalize_prompts.config import Config
-from components.personalize_prompts.offpolicy import crossfit, estimates, evaluable, support
+from components.personalize_prompts.offpolicy import crossfit, estimates, evaluable, since_all, support
 from components.personalize_prompts.segments import Log, estimate, make_log
 from memozy.feedback import outcomes, read_events
 from memozy.records import ARMS, InputError, read
@@ -20,7 +20,8 @@ def run(config: Config, *, arms: In, decision: In, allocation: Out, personal_rep
     """Write `allocation` (JSON, see `feedback.Allocation`) and `personal_report` (HTML).
 
     Without a feedback log everyone is given the decision's prompt, but for the share to explore. With one, a segment
-    that is shown to prefer another prompt is given that, and the value of switching is estimated off-policy.
+    that is shown to prefer another prompt is given that, and the value of switching is estimated off-policy; the metrics
+    hold the gain (DR) where the log speaks enough of the allocation (`Support.warnings`).
     """
     templates = dict(read(arms, ARMS).select("prompt_id", "template").iter_rows())
     decided = json.loads(Path(decision).read_text(encoding="utf-8"))
@@ -32,14 +33,14 @@ def run(config: Config, *, arms: In, decision: In, allocation: Out, personal_rep
     values = estimate(log, adopted, spread=config.spread, confidence=config.confidence) if log else None
     named = [s for s in log.segments if s is not None] if log else []
     departing = departures(values, len(named), config.confidence) if values else {}
-    switch = _switch(config, log, adopted, len(named)) if log and evaluable(log) else None
+    switch = _switch(config, log, adopted, len(named)) if log and evaluable(log.only(since_all(log))) else None
 
     allocated = allocate(templates, adopted, named, departing, config.exploration, config.seed)
     allocation.write_text(allocated.model_dump_json(indent=1), encoding="utf-8")
     html = page.render(config, decided, allocated, log, values, departing, switch)
     personal_report.write_text(html, encoding="utf-8")
     metrics = {"n_showings": len(log) if log else 0, "n_segments": len(named), "n_departing": len(departing)}
-    if switch:
+    if switch and not switch["support"]["personal"].warnings:
         gained = switch["estimates"]["personal", "logged"]["dr"]
         metrics |= {"gain": gained.gain, "gain_low": gained.gain_low, "gain_high": gained.gain_high}
     return Result(metrics)
@@ -47,7 +48,7 @@ def run(config: Config, *, arms: In, decision: In, allocation: Out, personal_rep
 
 def _log(config: Config, arms: list[str]) -> Log:
     events = read_events(config.feedback)
-    log = make_log(outcomes(events), arms, config.min_propensity, config.seed)
+    log = make_log(outcomes(events), arms, config.min_propensity, config.seed, config.feedback)
     if not (log.arm < len(arms)).any():
         raise InputError("shows none of the prompts compared here", file=config.feedback, field="prompt_id",
                          remedy=f"It should show some of {', '.join(arms)}; or leave 'feedback' out")  # fmt: skip
@@ -55,9 +56,8 @@ def _log(config: Config, arms: list[str]) -> Log:
 
 
 def _switch(config: Config, log: Log, adopted: int, named: int) -> dict:
-    """estimates: (policy, the one it replaces) -> estimator -> Estimate; support: policy -> Support; departed: how
-
-    often each segment, by its index, departed over the folds.
+    """estimates: (policy, the one it replaces) -> estimator -> Estimate; support: policy -> Support; departed: how often
+    each segment, by its index, departed over the folds; showings: how many evaluate, as `since_all` has it.
     """
     departed: Counter[int] = Counter()
 
@@ -72,6 +72,8 @@ def _switch(config: Config, log: Log, adopted: int, named: int) -> dict:
         }, values.value
 
     policies, model = crossfit(log, choose)
+    rows = since_all(log)
+    log, model, policies = log.only(rows), model[rows], {name: p[rows] for name, p in policies.items()}
     everyone, personal = policies["global"], policies["personal"]
     return {
         "estimates": {
@@ -81,4 +83,5 @@ def _switch(config: Config, log: Log, adopted: int, named: int) -> dict:
         },
         "support": {name: support(log, chances) for name, chances in policies.items()},
         "departed": departed,
+        "showings": len(log),
     }

@@ -25,19 +25,23 @@ def render(told: Mapping, arms: Sequence[Mapping], task: str | None) -> str:
 
 
 def sentence(rows: Sequence[Mapping], incumbent: float) -> str:
-    """Whose prompts score best, and whether that is shown to be more than the incumbent's score."""
-    scored = [row for row in rows if row["score"][0] is not None]
+    """Whose prompts score best, where its interval lies above all others', and how they stand to the incumbent's score."""
+    scored = sorted((row for row in rows if row["score"][0] is not None), key=lambda row: -row["score"][0])
     if not scored:
         return "No source wrote a prompt that could be used."
-    best = max(scored, key=lambda row: row["score"][0])
+    best, *others = scored
     mean, low, high = best["score"]
+    if others and (low is None or any(row["score"][2] is None or row["score"][2] >= low for row in others)):
+        return (f"No source is shown to write the best prompts: mean scores of {number(others[-1]['score'][0])} to "
+                f"{number(mean)}, the incumbent's is {number(incumbent)}.")  # fmt: skip
     if low is None:
         against = "of one prompt, against the incumbent's"
     elif low <= incumbent <= high:
         against = "not told apart from the incumbent's"
     else:
         against = f"{'above' if low > incumbent else 'below'} the incumbent's"
-    return f"Prompts of {best['source']} score best on average: {number(mean)}, {against} {number(incumbent)}."
+    lead = "Prompts of {} score best on average" if others else "Only prompts of {} can be used; their mean score"
+    return f"{lead.format(best['source'])}: {number(mean)}, {against} {number(incumbent)}."
 
 
 def spread(score: Sequence[float | None]) -> str:

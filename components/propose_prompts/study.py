@@ -50,10 +50,11 @@ def row(source: Source, scores: Mapping[str, float]) -> dict:
     asked: answers asked for. passed: check -> share of these that pass it. usable: the share that passes all that are
     required. distinct: the share that is left without copies and without what was known. score: [mean, low, high] of
     the candidates, with Student's interval over prompts on the contexts shared by all, for which alone it holds.
+    failures: texts with the required checks they fail; of a call that failed why, and no checks.
     """
     found = [passed(p, source.shown) if p else dict.fromkeys(CHECKS, False) for p in source.prompts]
     asked = len(found)
-    failures = {(answer.failure or prompt)[:400]: [name for name in REQUIRED if not each[name]]
+    failures = {(answer.failure or prompt)[:400]: [name for name in REQUIRED if not each[name] and not answer.failure]
                 for prompt, answer, each in zip(source.prompts, source.answers, found, strict=True)
                 if not all(each[name] for name in REQUIRED)}  # fmt: skip
     scored = sorted(((t, float(scores[t])) for t in source.candidates), key=lambda one: -one[1])

@@ -29,15 +29,18 @@ RULES = """\
 
 _WRAPPINGS = tuple(re.compile(pattern, re.DOTALL) for pattern in (
     r"```[\w-]*\n?(.*?)```", r"<prompt>(.*?)</prompt>", r"`([^`]*)`", r'"([^"]*)"', r"'([^']*)'", r"“([^“”]*)”", r"「([^「」]*)」",
+    r"\*\*([^*]*)\*\*", r"<think>.*?</think>(.*)", r"\**(?:새\s)?프롬프트\**\s*[:：]\**(.*)",
 ))  # fmt: skip
 
 
-def choose_examples(rated: pl.DataFrame, per_side: int, incumbent: str, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def choose_examples(
+    rated: pl.DataFrame, per_side: int, incumbent: str, seed: int, file: object = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The best and the worst `per_side` of `rated` (RATED rows of the training split), one diary of a context at most.
 
     Of equally rated diaries those go first that the prompt `incumbent` wrote, then those that more people rated, then
-    as the seed has it. Raises InputError where there are not enough contexts, or where the best are no better than
-    the worst.
+    as the seed has it. Raises InputError, about `file`, where there are not enough contexts, or where the best are no
+    better than the worst.
     """
     order = random.Random(seed).sample(range(rated.height), rated.height)
     ranked = rated.with_columns(
@@ -52,11 +55,11 @@ def choose_examples(rated: pl.DataFrame, per_side: int, incumbent: str, seed: in
         sides.append(left.unique("context_id", keep="first", maintain_order=True).head(per_side))
     best, worst = (side.select(rated.columns) for side in sides)
     if min(best.height, worst.height) < per_side:
-        raise InputError(f"holds training diaries of {rated['context_id'].n_unique()} contexts", field="examples_per_side",
-                         value=per_side, remedy="Rate diaries of more contexts, or show fewer")  # fmt: skip
+        raise InputError(f"holds training diaries of {rated['context_id'].n_unique()} contexts", file=file,
+                         field="examples_per_side", value=per_side, remedy="Rate diaries of more contexts, or show fewer")  # fmt: skip
     if best["rating"].min() <= worst["rating"].max():
-        raise InputError("the best training diaries shown are rated no better than the worst", field="examples_per_side",
-                         value=per_side, remedy="Rate more diaries, or show fewer")  # fmt: skip
+        raise InputError("the best training diaries shown are rated no better than the worst", file=file,
+                         field="examples_per_side", value=per_side, remedy="Rate more diaries, or show fewer")  # fmt: skip
     return best, worst
 
 
@@ -78,7 +81,8 @@ def shown(best: Sequence[tuple[str, float]], worst: Sequence[tuple[str, float]])
 
 
 def unwrapped(answer: str) -> str:
-    """An answer without the code fence, tags or quotation marks around the whole of it."""
+    """An answer without the thoughts or the label before it, and the code fence, tags, quotation marks or bold type around
+    the whole of it."""
     text = clean(answer)
     while inside := next(filter(None, (wrapping.fullmatch(text) for wrapping in _WRAPPINGS)), None):
         text = clean(inside[1])

@@ -6,6 +6,7 @@ the judge is asked near-greedily and with one seed, whatever a writer's temperat
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence

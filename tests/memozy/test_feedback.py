@@ -46,6 +46,25 @@ def test_a_showing_is_worth_its_last_reaction(logged):
     assert found.row(1) == ("2", "A", None, 0.25, -0.5, "regenerate")
 
 
+@pytest.mark.parametrize(
+    ("like", "dislike", "value"),
+    [
+        ("2025-03-01T10:00:00Z", "2025-03-01T09:00:00Z", 1),
+        ("2025-03-01T10:00:00+09:00", "2025-03-01T09:00:00Z", -1),  # 01:00 in UTC
+        ("2025-03-01T10:00:00", "2025-03-01T18:30:00+09:00", 1),  # none named is UTC, and the other is 09:30
+        ("2025-03-01T09:00:00Z", "2025-03-01T09:00:00Z", -1),
+        ("2025-03-01T10:00:00Z", None, -1),
+        (None, None, -1),
+    ],
+)
+def test_the_last_reaction_is_the_latest_where_all_say_when_they_were(logged, like, dislike, value):
+    path = logged(
+        shown("1"), shown("2", at="2025-03-02"), reaction("a", "1", "like", at=like), reaction("b", "2", "like"),
+        reaction("c", "1", "dislike", at=dislike), reaction("d", "2", "regenerate"),
+    )  # fmt: skip
+    assert outcomes(read_events(path))["value"].to_list() == [value, -0.5]
+
+
 def test_what_is_told_twice_counts_once(logged):
     once = (shown("1"), reaction("a", "1", "like"))
     twice = (*once, reaction("b", "1", "dislike"), once[1], once[0])  # the like's repeat is not the last reaction
@@ -66,6 +85,8 @@ def test_what_is_told_twice_counts_once(logged):
         ((shown("1"), reaction("a", "1", "love")), 2, "kind"),
         ((shown("1"), reaction("a", "1", "edit")), 2, "final"),
         ((shown("1", draft=None), reaction("a", "1", "edit", final="끝")), 2, "draft"),
+        ((shown("1"), reaction("a", "1", "like", at="gestern")), 2, "at"),
+        ((shown("1", at=""),), 1, "at"),
     ],
 )
 def test_a_bad_log_is_refused_by_row_and_field(logged, events, row, field):
@@ -79,7 +100,10 @@ def test_edits_by_hand():
     # abcd -> abXd: ab and d stay, 2 · 3 of 8 characters
     assert similarity("abcd", "abXd") == 0.75 and edit_value("abcd", "abXd") == 0
     assert similarity("abcd", "abcd and more") == 1  # an addition at the end
-    assert similarity("abcd", "well, abcd") == 2 * 4 / 14  # before it, it is a change
+    assert (
+        similarity("abcd", "well, abcd") == similarity("abcd", "well, abcd and more") == 1
+    )  # and one at the beginning
+    assert similarity("abcd", "ab, well, cd") == 2 * 4 / 16  # within it, it is a change
     assert similarity("abcd", "") == 0 and edit_value("abcd", "") == -0.5
     # ten characters, one exchanged: 2 · 9 of 20; of nine 2 · 8 of 18
     assert edit_value("abcdefghij", "abcdeXghij") == 1 and edit_value("abcdefghi", "abcdXfghi") == 0

@@ -77,7 +77,7 @@ def test_nobody_has_rated_so_nothing_is_adopted_and_a_sheet_asks(place):
     sheets = [pl.read_csv(path) for path in sorted((place / "runs/diary/round-1/to_rate").iterdir())]
     assert [sheet["rater_id"].unique().to_list() for sheet in sheets] == [["rater-1"], ["rater-2"]]
     both = pl.concat(sheets)
-    assert len(both) == pytest.approx(24, abs=3) and both["item_id"].n_unique() == 21 and "prompt_id" not in both.columns
+    assert len(both) == pytest.approx(24, abs=3) and both["item_id"].n_unique() == 22 and "prompt_id" not in both.columns
 
 
 def test_every_paid_call_is_in_the_books(place, endpoint):
@@ -121,11 +121,11 @@ def test_the_sheets_filled_in_where_they_lie_come_back_in_the_next_run(place, en
             table = csv.DictWriter(file, items[0])
             table.writeheader()
             table.writerows(items)
-    back = {"evaluation.ratings": "runs/diary/round-1/to_rate", "evaluation.previous": "runs/diary/round-1/pulls.parquet"}
+    back = {"evaluation.ratings": "runs/diary/round-1/to_rate", "evaluation.previous": "runs/diary/round-1/previous"}
     for _ in range(2):  # the same command twice is the same as once
         done = run(place, endpoint, **back)
         assert done.returncode == 0, done.stdout + done.stderr
         assert decision(place)["ratings_used"] == given and len(decision(place)["looks"]) == 1
-        assert "--set evaluation.previous=runs/diary/round-2/pulls.parquet" in done.stdout
+        assert "--set evaluation.previous=runs/diary/round-2/previous" in done.stdout
     assert done.stdout.count("kept from an earlier attempt") == 14
     assert all(len(pl.read_csv(path)) > 0 for path in (place / "runs/diary/round-2/to_rate").iterdir())

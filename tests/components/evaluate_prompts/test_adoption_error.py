@@ -11,8 +11,8 @@ HARD = [
     EDGE,
     replace(TIES, name="judge against the incumbent, rater by diary", bias=(-0.1, 0.1, 0.1, 0.1), raters="cell"),
     replace(TIES, name="few ratings, incumbent at the margin", truth=(0.4, 0.5, 0.4, 0.4), n_contexts=60, per_look=40),
-    replace(EDGE, name="each arm its rater, double-rated", raters="own", double_rated=0.15),
-    replace(TIES, name="app feedback", evidence="feedback", per_look=300),
+    replace(EDGE, name="each arm its rater, double-rated", raters="own", double_rated=0.1),
+    replace(TIES, name="app feedback", scorer="feedback", per_look=300),
 ]
 
 

@@ -2,17 +2,19 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from components.evaluate_prompts.config import Config
+from components.evaluate_prompts.evaluation import Evaluation
 from components.evaluate_prompts.stage import run
 from components.evaluate_prompts.verify import differences
 from memozy import modeling
 from memozy.ledger import open_ledger
 from memozy.llm import LLMConfig
-from memozy.records import ARMS, PULLS, InputError, context_digest, read, read_contexts, write, write_jsonl
+from memozy.records import ARMS, OVERSAMPLED, PULLS, InputError, context_digest, read, read_contexts, write, write_jsonl
 from microworld.instructions import template
 
 
@@ -76,7 +78,7 @@ def test_simulated_raters_find_the_rich_prompt(place):
     assert sum(counts.values()) == len(pulls) - len(rated) and counts["rich"] == max(counts.values())
     assert len(decision["raters"]) == 5 and decision["agreement"]["n_items"] >= 5
     assert rated.group_by("context_id").agg(pl.col("rater_id").n_unique())["rater_id"].max() == 2
-    assert decision["sentence"] in (out / "report.html").read_text(encoding="utf-8")
+    assert "Adopt rich: with 95" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_killed_at_a_pull_it_ends_with_the_same_decision(place, monkeypatch):
@@ -109,21 +111,31 @@ def test_people_rate_between_runs(place):
     assert sorted(p.name for p in sheets.iterdir()) == ["rater-1.csv", "rater-2.csv"]
     assert all("rich" not in p.read_text(encoding="utf-8-sig") for p in sheets.iterdir())
     done = filled(sheets, {"rich": "1", "plain": "0", "A": "-1"}, pulls)
-    pulls, decision, out = evaluate(place, "round2", ratings=done, previous=str(out / "pulls"))
+    pulls, decision, out = evaluate(place, "round2", ratings=done, previous=str(out))
     assert 55 <= decision["ratings_used"] <= 63 and not decision["simulated"] and len(decision["looks"]) == 1
     assert decision["leader"] == "rich" and decision["agreement"]["alpha"] == 1
-    with pytest.raises(InputError, match="was rated in an earlier round"):
-        evaluate(place, "round3", ratings=done, previous=str(out / "pulls"))
+    assert decision["asked"] == decision["ratings_used"]
+    with pytest.raises(InputError, match="is decided, or all 2 planned looks are made"):
+        evaluate(place, "round3", ratings=done, previous=str(out))
+    first = out.parent / "round1"
+    asked = "".join(p.read_text(encoding="utf-8-sig") for p in sheets.iterdir())
+    item = next(
+        name for r in pulls.filter(pl.col("text").is_not_null()).to_dicts()
+        if (name := Evaluation.item(SimpleNamespace(config=place[1]), r)) not in asked
+    )  # fmt: skip
+    (sheets / "more.csv").write_text(f"item_id,rater_id,rating\n{item},kim,1\n", encoding="utf-8")
+    with pytest.raises(InputError, match="more.csv, row 1.*was not asked for"):  # people don't choose what they rate
+        evaluate(place, "round2", ratings=done, previous=str(first))
 
 
 def test_people_rate_every_diary_where_nothing_scores(place):
     pulls, decision, out = evaluate(place, "round1", scorer="human", ratings=None)
-    assert len(pulls) == 52 and pulls["score"].null_count() == 52  # 60 ratings, 15 % of them second ones
+    assert len(pulls) == 55 and pulls["score"].null_count() == 55  # 60 ratings, 10 % of them second ones
     assert decision["scorer"] == "human" and decision["arms"][0]["judge"] is None
     done = filled(out / "to_rate", {"rich": "1", "plain": "0", "A": "-1"}, pulls)
-    pulls, decision, _ = evaluate(place, "round2", scorer="human", ratings=done, previous=str(out / "pulls"))
+    pulls, decision, _ = evaluate(place, "round2", scorer="human", ratings=done, previous=str(out))
     assert decision["leader"] == "rich" and decision["judge_weight"] == 0
-    assert decision["decision"] == "adopt" or (pulls["text"].count() > 52)
+    assert decision["decision"] == "adopt" or (pulls["text"].count() > 55)
 
 
 def test_the_classic_way_adopts_by_score_alone_and_says_so(place):
@@ -137,13 +149,54 @@ def test_the_classic_way_adopts_by_score_alone_and_says_so(place):
 def test_contexts_that_served_to_write_the_prompts_are_refused(place):
     contexts = read_contexts(place[1].contexts, 60).to_dicts()
     used = [{"context_id": "another id", "digest": context_digest(contexts[6])}]
-    with pytest.raises(InputError, match=f"row 7, field 'context_id', value '{contexts[6]['context_id']}': served to write"):
+    with pytest.raises(InputError, match=f"row 7, field 'context_id', value '{contexts[6]['context_id']}': is known from training"):
         evaluate(place, used=used)
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"looks": 3}, "field 'looks', value 2: is another evaluation's"),
+    ({"epsilon": 0.2}, "field 'epsilon', value 0.1: is another evaluation's"),
+    ({"llm": LLMConfig(model="data/models/policy")}, "field 'llm'"),
+])  # fmt: skip
+def test_the_plan_is_fixed_before_the_first_pull(place, changes, said):
+    _, _, out = evaluate(place, "round1", ratings=None)
+    with pytest.raises(InputError, match=said):
+        evaluate(place, "round2", previous=str(out), **changes)
 
 
 def test_pulls_of_another_evaluation_are_refused(place):
     _, _, out = evaluate(place, "round1", ratings=None)
     folder = place[0]
     write(read(folder / "arms", ARMS).filter(pl.col("prompt_id") != "rich"), folder / "arms", ARMS)
-    with pytest.raises(InputError, match="prompt_id', value 'rich': holds pulls of a prompt that is not compared here"):
-        evaluate(place, "round2", previous=str(out / "pulls"))
+    with pytest.raises(InputError, match="field 'arms'.*is another evaluation's"):
+        evaluate(place, "round2", previous=str(out))
+
+
+def test_an_evaluation_ends_where_no_context_is_left(place):
+    pulls, decision, _ = evaluate(place, n_contexts=12, looks=4, epsilon=0.0, pulls_per_look=36)
+    assert pulls["text"].count() == 36 and decision["decision"] in ("undecided", "adopt", "keep")
+    pulls, decision, _ = evaluate(place, "humans", n_contexts=10, looks=4, epsilon=0.0, scorer="human", confidence=0.999)
+    assert pulls["text"].count() == 30 and len(decision["looks"]) < 4
+
+
+def test_two_contexts_of_one_photo_and_contexts_of_training_are_refused(place, data, reward):
+    contexts = read_contexts(place[1].contexts, 60).to_dicts()
+    mine = place[0] / "contexts.jsonl"
+    write_jsonl([c | {"image_id": f"p{i // 2}"} for i, c in enumerate(contexts)], mine)
+    with pytest.raises(InputError, match="row 2, field 'image_id', value 'p0': shows a photo that another context shows"):
+        evaluate(place, contexts=str(mine))
+    trained = read(reward.parent / "oversampled", OVERSAMPLED)["context_id"][3]
+    write_jsonl([*contexts[:59], contexts[59] | {"context_id": trained}], mine)
+    with pytest.raises(InputError, match="row 60, field 'context_id'.*is known from training"):
+        evaluate(place, contexts=str(mine))
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"rule": "classic", "ratings": None, "pulls_per_look": 200}, "are more than 3 prompts on 60 contexts"),
+    ({"rule": "classic"}, "nobody rates"),
+])  # fmt: skip
+def test_what_cannot_be_asked_is_said_before_anything_is_paid(place, changes, said):
+    with pytest.raises(ValueError, match=said):
+        Config.model_validate(place[1].model_dump() | changes)
+        evaluate(place, **changes)
+    assert not (place[0] / "out" / "pulls").exists()

@@ -205,7 +205,7 @@ def test_the_classic_procedure_states_no_confidence_and_shows_reward_and_regret(
     seen = Page(page.render(record, table([r for r in ROWS if "rater_id" not in r]), ARMS_TABLE))
     assert "No confidence is stated. The classic procedure" in seen.text and "more pulls do not cure it" in seen.text
     assert "Confidence–none is stated" in seen.text.replace("\n", "").replace("  ", "")
-    assert "1 of 3 answers about A could not be read and are left out of its mean." in seen.text
+    assert "1 of 3 answers about A could not be read and count as a score of 0." in seen.text
     assert "plans no looks" in seen.text and "at 95" not in seen.text and "would have put" not in seen.text
     # now the best arm is A, by its mean score 0.4; B, 0.1 below it, was pulled twice
     assert "After 5 pulls: cumulative reward 1.50, cumulative regret 0.20." in seen.labels()

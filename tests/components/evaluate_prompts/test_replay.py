@@ -102,9 +102,15 @@ def test_a_changed_rating_is_found(told):
     assert any(line.startswith("hashes.pulls") for line in found) and any("arms[1].estimate" in line for line in found)
 
 
-def test_a_record_without_settings_is_refused(told):
-    with pytest.raises(InputError, match="holds no settings to decide by"):
-        differences(told[0], {"decision": "adopt"})
+def test_what_is_no_record_or_no_pulls_of_it_is_refused(told):
+    pulls, said = told
+    for damaged in ({"decision": "adopt"}, [], said | {"settings": said["settings"] | {"confidence": 2}}):
+        with pytest.raises(InputError, match="holds no settings to decide by"):
+            differences(pulls, damaged)
+    with pytest.raises(InputError, match="value 'strange': is not among the record's arms"):
+        differences(pulls.with_columns(prompt_id=pl.lit("strange")), said)
+    with pytest.raises(InputError, match="can't be decided from"):
+        differences(pulls.filter(pl.col("rater_id").is_null() | (pl.col("prompt_id") != "c")), said)
 
 
 def test_pulls_come_back_from_their_file_as_they_were(told, tmp_path):
@@ -173,7 +179,7 @@ def test_settings_follow_the_config():
     ({"raters": ("kim",)}, "double_rated needs two raters"),
     ({"raters": ("kim", "kim")}, "two raters have one name"),
     ({"raters": ("../kim", "lee")}, "should match pattern"),
-    ({"ratings": "rated.csv"}, "give its pulls as 'previous'"),
+    ({"ratings": "rated.csv"}, "give its round as 'previous'"),
     ({"scorer": "verifier", "task": "qna", "ratings": "simulated"}, "nobody rates"),
 ])  # fmt: skip
 def test_settings_that_do_not_fit_together_are_refused(changes, said):

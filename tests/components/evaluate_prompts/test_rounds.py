@@ -53,12 +53,12 @@ def test_ratings_are_asked_for_open_diaries_only_earliest_contexts_first():
         assert len(mine) >= LEAST and mine == list(range(5, 5 + len(mine)))
 
 
-def test_raters_take_contexts_in_turn_and_some_are_rated_twice_by_different_people():
-    names = ("kim", "lee", "park")
-    given = [raters_of(i, names, 0.15) for i in range(300)]
-    assert [g[0] for g in given[:4]] == ["kim", "lee", "park", "kim"]
+def test_raters_take_contexts_in_turn_and_everyone_shares_some_with_everyone():
+    names = ("kim", "lee", "park", "choi")
+    given = [raters_of(i, names, 0.25) for i in range(400)]
+    assert [g[0] for g in given[:5]] == ["kim", "lee", "park", "choi", "kim"]
     twice = [g for g in given if len(g) == 2]
-    assert len(twice) == 45 and all(a != b for a, b in twice)
-    work = [sum(name in g for g in given) for name in names]
-    assert max(work) - min(work) <= 0.1 * sum(work)
+    assert len(twice) == 100 and all(a != b for a, b in twice)
+    assert len({g[1] for g in twice}) >= 3
     assert raters_of(0, names, 0) == ["kim"] and len(raters_of(0, names, 1)) == 2
+    assert {tuple(raters_of(i, ("kim", "lee"), 0.15)) for i in range(60)} == {("kim",), ("lee",), ("kim", "lee"), ("lee", "kim")}

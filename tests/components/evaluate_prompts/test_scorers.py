@@ -39,7 +39,7 @@ def test_the_judge_scores_and_what_it_says_unreadably_is_counted(tmp_path, data,
         if "<diary>" not in prompt:
             return ("좋은 " if "잘" in prompt else "") + "일기 " + prompt
         text = judged(prompt)
-        if "등대" in text and "좋은" not in text:
+        if len(text) % 2 and "좋은" not in text:
             return "글쎄요"
         return json.dumps({"reason": "까닭", "rating": 1 if text.startswith("좋은") else -0.5})
 
@@ -51,7 +51,7 @@ def test_the_judge_scores_and_what_it_says_unreadably_is_counted(tmp_path, data,
     assert said["prompt_id"] == "b" and said["confidence"] is None and len(pulls) == 40
     unread = {a["prompt_id"]: a["n_unread"] for a in said["arms"]}
     texts = pulls.filter(pl.col("prompt_id") == "A")["text"]
-    assert unread == {"A": sum("등대" in t for t in texts), "b": 0} and unread["A"] == pulls["score"].null_count() > 0
+    assert unread == {"A": sum(len(t) % 2 for t in texts), "b": 0} and unread["A"] == pulls["score"].null_count() > 0
     assert pulls["cost_usd"].sum() == pytest.approx(said["cost_usd"]) == pytest.approx(spent)
     shown = [r["prompt"] for r in endpoint.requests if "<diary>" in r["prompt"]]
     assert all(len(re.findall("등급: ", p)) >= 8 for p in shown)  # few-shot examples, two a level
@@ -93,24 +93,42 @@ def test_a_verifier_decides_without_people(tmp_path):
         evaluate(tmp_path, config, {"A": DIARY, "b": plain})
 
 
-def test_reactions_in_the_app_are_taken_once(tmp_path):
-    rng = random.Random(0)
+def log(start, stop, rng, prompts="Ab"):
+    """Showings of one an hour, liked more often by prompt b."""
+    for i in range(start, stop):
+        prompt, at = rng.choice(prompts), f"2026-01-{1 + i // 24:02}T{i % 24:02}:00:00+00:00" if i < 700 else None
+        yield {"event_id": f"e{i}", "shown_id": f"e{i}", "kind": "shown", "prompt_id": prompt, "propensity": 0.5, "at": at}
+        if rng.random() < (0.7 if prompt == "b" else 0.2):
+            yield {"event_id": f"r{i}", "shown_id": f"e{i}", "kind": "like", "at": at}
 
-    def events(start, stop):
-        for i in range(start, stop):
-            prompt = rng.choice("Ab")
-            yield {"event_id": f"e{i}", "shown_id": f"e{i}", "kind": "shown", "prompt_id": prompt, "propensity": 0.5}
-            if rng.random() < (0.7 if prompt == "b" else 0.2):
-                yield {"event_id": f"r{i}", "shown_id": f"e{i}", "kind": "like"}
 
-    log = list(events(0, 60))
-    write_jsonl(log, tmp_path / "events.jsonl")
-    config = Config(scorer="feedback", feedback=str(tmp_path / "events.jsonl"), looks=3, epsilon=0.05)
-    pulls, said, spent = evaluate(tmp_path, config, {"A": DIARY, "b": "잘. " + DIARY})
-    assert len(pulls) == 60 and len(said["looks"]) == 1 and spent == 0 and said["leader"] == "b"
-    write_jsonl([*log, *events(60, 400)], tmp_path / "events.jsonl")
-    (tmp_path / "pulls").rename(tmp_path / "previous")
-    config = config.model_copy(update={"previous": str(tmp_path / "previous")})
-    pulls, said, _ = evaluate(tmp_path, config, {"A": DIARY, "b": "잘. " + DIARY})
+def test_reactions_in_the_app_are_taken_once_and_not_too_early(tmp_path):
+    rng, arms = random.Random(0), {"A": DIARY, "b": "잘. " + DIARY}
+    events = list(log(0, 84, rng))
+    write_jsonl(events, tmp_path / "events.jsonl")
+    config = Config(scorer="feedback", feedback=str(tmp_path / "events.jsonl"), looks=2, epsilon=0.05, pulls_per_look=60)
+    pulls, said, spent = evaluate(tmp_path, config, arms)
+    assert len(pulls) == 60 and len(said["looks"]) == 1 and spent == 0 and said["leader"] == "b"  # the last day is too young
+    previous = tmp_path / "previous"
+    previous.mkdir()
+    for name in ("pulls", "decision"):
+        (tmp_path / name).rename(previous / name)
+    config = config.model_copy(update={"previous": str(previous)})
+    pulls, said, _ = evaluate(tmp_path, config, arms)
+    assert len(pulls) == 60 and len(said["looks"]) == 1  # 24 more showings make no look
+    events += log(84, 424, rng)
+    write_jsonl(events, tmp_path / "events.jsonl")
+    pulls, said, _ = evaluate(tmp_path, config, arms)
     assert len(pulls) == 400 and pulls["context_id"].n_unique() == 400 and len(said["looks"]) == 2
     assert said["decision"] == "adopt" and said["prompt_id"] == "b" and "400 reactions in the app" in said["sentence"]
+
+
+def test_a_log_that_cannot_decide_is_refused(tmp_path):
+    arms, path = {"A": DIARY, "b": "잘. " + DIARY, "c": "더. " + DIARY}, tmp_path / "events.jsonl"
+    config = Config(scorer="feedback", feedback=str(path), pulls_per_look=20)
+    write_jsonl(log(0, 100, random.Random(0)), path)
+    with pytest.raises(InputError, match="field 'prompt_id', value 'c': shows it 0 times: it can't be compared"):
+        evaluate(tmp_path, config, arms)
+    write_jsonl([e | {"at": None} for e in log(0, 100, random.Random(0))], path)
+    with pytest.raises(InputError, match="events.jsonl, field 'at': is empty"):
+        evaluate(tmp_path, config, arms)

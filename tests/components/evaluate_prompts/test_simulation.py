@@ -45,7 +45,7 @@ def test_a_misled_judge_is_corrected_where_ucb_on_it_is_lost():
 
 
 def test_the_better_prompt_gets_adopted_sooner_with_the_judge():
-    ours, human = replace(OURS, per_look=75), replace(OURS, per_look=75, judge=False, adaptive=False)
+    ours, human = replace(OURS, per_look=75), replace(OURS, per_look=75, scorer="human", adaptive=False)
     assert simulate(ours, 60, seed=11)["adopt_best"] >= simulate(human, 60, seed=11)["adopt_best"] + 0.2
 
 

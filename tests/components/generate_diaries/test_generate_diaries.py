@@ -67,6 +67,17 @@ def test_contexts_of_a_file_name_their_photos(generate, album, tmp_path):
     )
     photos = dict(out.diaries.select("context_id", "image_id").iter_rows())
     assert photos["c0"] == photos["c1"] != photos["c2"] == photos["c3"]  # one photo, one id
+    copy = album / "copy.jpg"
+    copy.write_bytes((album / "0.jpg").read_bytes())
+    rows[2] |= {"image_path": str(copy)}
+    rows[3] |= {"image_path": str(album / "nowhere.jpg")}
+    write_jsonl(rows, tmp_path / "contexts.jsonl")
+    with serving(lambda prompt: "친구와 산에 갔다."):
+        out = generate("copies", **contexts | {"send_images": False})
+        with pytest.raises(InputError, match=r"row 4, field 'image_path', value .*nowhere.*: no such photo"):
+            generate(**contexts)
+    photos = dict(out.diaries.select("context_id", "image_id").iter_rows())
+    assert photos["c0"] == photos["c1"] == photos["c2"] and photos["c3"] == str(album / "nowhere.jpg")
     rows[2]["image_path"] = None
     write_jsonl(rows, tmp_path / "contexts.jsonl")
     with serving(lambda prompt: ""), pytest.raises(InputError, match="row 3, field 'image_path': is empty, but images"):

@@ -81,7 +81,10 @@ def test_what_cannot_be_opened_is_said_with_its_reason(tmp_path):
         with pytest.raises(Unreadable, match=said) as error:
             photos.shrink(tmp_path / "broken.jpg", tmp_path / "small", 300)
         assert "\n" not in str(error.value)
-    with pytest.raises(Unreadable, match="cannot be read .No such file"):
+    (tmp_path / "broken.jpg").rename(tmp_path / "broken.HEIC")
+    with pytest.raises(Unreadable, match="^HEIC is not read; export it as JPEG$"):
+        photos.shrink(tmp_path / "broken.HEIC", tmp_path / "small", 300)
+    with pytest.raises(Unreadable, match="cannot be read: No such file"):
         photos.shrink(tmp_path / "nowhere.jpg", tmp_path / "small", 300)
     assert not (tmp_path / "small").exists()
 
@@ -89,10 +92,14 @@ def test_what_cannot_be_opened_is_said_with_its_reason(tmp_path):
 def test_a_folder_without_photos_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("no photo", encoding="utf-8")
     (tmp_path / "._1.jpg").write_bytes(b"")  # what some computers leave beside a photo
+    (tmp_path / ".thumbnails").mkdir()
+    (tmp_path / ".thumbnails/1.jpg").write_bytes(b"")
+    (tmp_path / "trip.jpg").mkdir()
     with pytest.raises(InputError, match="holds no photo"):
         photos.find(tmp_path)
     (tmp_path / "B.JPG").write_bytes(b"")
     (tmp_path / "a.heic").write_bytes(b"")
-    assert [p.name for p in photos.find(tmp_path)] == ["B.JPG", "a.heic"]
+    (tmp_path / "trip.jpg/c.png").write_bytes(b"")
+    assert [p.name for p in photos.find(tmp_path)] == ["B.JPG", "a.heic", "c.png"]
     with pytest.raises(InputError, match="field 'photos': is not a folder"):
         photos.find(tmp_path / "notes.txt")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.off_policy import World, coverage, simulate
-from components.personalize_prompts.offpolicy import crossfit, estimates, evaluable, support
+from components.personalize_prompts.offpolicy import crossfit, estimates, evaluable, since_all, support
 from components.personalize_prompts.segments import Log
 
 
@@ -112,6 +112,38 @@ def test_propensities_that_cannot_be_are_told():
     assert support(log_of(arm, np.full(2000, 0.5), np.zeros(2000)), policy).warnings == ()
     wrong = support(log_of(arm, np.where(arm == 0, 0.9, 0.1), np.zeros(2000)), policy).warnings
     assert len(wrong) == 1 and "should average 1.000" in wrong[0]
+
+
+def two_allocations(n, rng, first=(0, 2)):
+    """A log of two allocations, each of two prompts, 50:50, all propensities right: `first`, then A and B; who is shown B likes it."""
+    arm = np.r_[rng.choice(first, n), rng.choice((0, 1), n)]
+    return log_of(arm, np.full(2 * n, 0.5), arm == 1, arms=("A", "B"))
+
+
+def test_a_log_of_two_allocations_is_evaluated_on_the_second():
+    assert since_all(log_of([0, 2, 0, 1, 0, 2, 1], [0.5] * 7, [0] * 7)).tolist() == [False] * 4 + [True] * 3
+    assert since_all(log_of([2, 0, 0], [0.5] * 3, [0] * 3)).tolist() == [False, False, True]
+    rng, whole, since = np.random.default_rng(0), [], []
+    for _ in range(200):
+        log = two_allocations(100, rng)
+        recent = log.only(since_all(log))
+        whole.append(_ips(log))
+        since.append(_ips(recent))
+    # B is worth 1, A 0, and 0.8 of the policy is B; in the first allocation B had no chance at all
+    assert np.mean(whole) == pytest.approx(0.4, abs=0.02) and np.mean(since) == pytest.approx(0.8, abs=0.02)
+
+
+def _ips(log):
+    return estimates(log, np.tile([0.2, 0.8], (len(log), 1)), np.zeros((len(log), 2)), 0.95)["ips"].value
+
+
+def test_prompts_that_changed_are_named_beside_wrong_propensities():
+    log = two_allocations(500, np.random.default_rng(0))
+    policy = np.tile([0.2, 0.8], (1000, 1))
+    [warning] = support(log, policy).warnings
+    assert "the logged propensities are not" in warning and "showings since the last adoption" in warning
+    recent = log.only(since_all(log))
+    assert support(recent, policy[: len(recent)]).warnings == ()
 
 
 def test_too_few_showings_are_not_evaluated():

@@ -33,7 +33,7 @@ def events():
 @pytest.fixture
 def personalize(tmp_path, mlflow_store):
     def run(events=None, adopted="B", **config):
-        ids = ["A", "B", "C"]
+        ids = sorted({"A", "B", "C", adopted} - {"Z"})
         templates = [f"{{place}} {{people}} {{mood}} {{photo}} {i}" for i in ids]
         arms = pl.DataFrame({"prompt_id": ids, "template": templates, "parent_prompt_id": None, "origin": "history"})
         write(arms, tmp_path / "arms.parquet", ARMS)
@@ -74,6 +74,31 @@ def test_without_feedback_everyone_gets_the_decision(personalize):
     assert allocation.everyone == {"A": 0.05, "B": 0.9, "C": 0.05} and allocation.segments == {}
     assert metrics == {"n_showings": 0, "n_segments": 0, "n_departing": 0}
     assert "Nobody's feedback was there" in html.replace("&#39;", "'")
+    assert "<h1>B for everyone, 90 % of showings</h1>" in html and '<th scope="row">everyone</th>' in html
+
+
+def test_a_prompt_never_shown_has_no_gain(personalize, events):
+    metrics, _, html = personalize([e for e in events[:600] if e["kind"] == "shown"] + [
+        {"event_id": f"l{i}", "shown_id": e["shown_id"], "kind": "like"} for i, e in enumerate(events[:600])
+        if e["kind"] == "shown" and e["prompt_id"] == "A"], adopted="D")  # fmt: skip
+    assert "gain" not in metrics and "was never shown to such users" in html
+
+
+def test_only_the_showings_since_the_last_allocation_judge(personalize):
+    rng, rows = np.random.default_rng(0), []
+    for i in range(1000):
+        prompt = rng.choice(["A", "gone"] if i < 400 else ["A", "B", "C"])
+        rows.append({"event_id": f"s{i}", "shown_id": f"s{i}", "kind": "shown", "prompt_id": str(prompt),
+                     "propensity": 0.5 if i < 400 else 1 / 3})  # fmt: skip
+        if prompt == "B":
+            rows.append({"event_id": f"l{i}", "shown_id": f"s{i}", "kind": "like"})
+    metrics, _, html = personalize(rows)
+    # the adopted B, worth 1, gets 0.9; until now it got a third, and everything else is worth 0
+    assert metrics["gain_low"] < 0.9 - 1 / 3 < metrics["gain_high"] and metrics["n_showings"] == 1000
+    first = {
+        p: next(i for i, r in enumerate(r for r in rows if r["kind"] == "shown") if r["prompt_id"] == p) for p in "BC"
+    }
+    assert f"The {999 - max(first.values())} showings judge" in html and "not the chances" not in html
 
 
 def test_a_short_log_is_shown_and_not_judged(personalize, events):
@@ -86,5 +111,7 @@ def test_bad_inputs_are_refused(personalize, events):
         personalize(adopted="Z")
     with pytest.raises(InputError, match="events.jsonl, row 2, field 'shown_id'"):
         personalize([events[0], {"event_id": "r", "shown_id": "none", "kind": "like"}])
+    with pytest.raises(InputError, match="exploration.*less than or equal to 0.5"):
+        personalize(exploration=0.6)
     with pytest.raises(InputError, match="shows none of the prompts compared here"):
         personalize([e | {"prompt_id": "gone"} for e in events[:40] if e["kind"] == "shown"])

@@ -13,11 +13,13 @@ from memozy.records import InputError
 TAU2 = (0.2 * norm.ppf((1 + GRID) / 2)) ** 2  # of a half-normal with scale 0.2
 
 
-def log_of(*rows, arms=("A", "B")):
+def log_of(*rows, arms=("A", "B"), file=None):
     """rows: segment, prompt, propensity, value."""
     columns = dict(zip(("segment", "prompt_id", "propensity", "value"), zip(*rows, strict=True), strict=True))
     table = pl.DataFrame(columns, schema_overrides={"segment": pl.String, "value": pl.Float64})
-    return make_log(table.with_row_index("shown_id").cast({"shown_id": pl.String}), arms, min_propensity=0.1, seed=0)
+    return make_log(
+        table.with_row_index("shown_id").cast({"shown_id": pl.String}), arms, min_propensity=0.1, seed=0, file=file
+    )
 
 
 def test_a_log_is_numbered_and_its_least_propensities_raised():
@@ -36,8 +38,8 @@ def test_folds_go_by_the_showing_alone():
 
 
 def test_a_segment_is_no_user():
-    with pytest.raises(InputError, match="201 segments.*kind of user"):
-        log_of(*((f"u{i}", "A", 0.5, 1.0) for i in range(201)))
+    with pytest.raises(InputError, match="log.jsonl, field 'segment': names 201 segments.*kind of user"):
+        log_of(*((f"u{i}", "A", 0.5, 1.0) for i in range(201)), file="log.jsonl")
 
 
 def test_cell_means_by_hand():

@@ -32,7 +32,7 @@ def test_a_row_counts_answers_and_scores_each_prompt_once():
     assert found["best"] == 0.5
     assert found["prompts"] == [{"text": SHORT, "score": 0.5}, {"text": LONG, "score": 0.1}]
     assert found["failures"] == [{"text": "{place}의 하루를 다정한 일기로 써 줘.", "checks": ["slots kept"]},
-                                 {"text": "timed out", "checks": list(REQUIRED)}]  # fmt: skip
+                                 {"text": "timed out", "checks": []}]  # fmt: skip
 
 
 def test_of_one_prompt_there_is_no_interval_and_of_none_no_mean():
@@ -57,12 +57,33 @@ def test_a_source_without_a_usable_prompt_has_no_score():
 )
 def test_the_sentence_claims_what_the_interval_shows(score, said):
     rows = [ROW | {"score": score}, ROW | {"source": "b", "score": [-0.5, -0.6, -0.4]}, ROW | {"score": [None] * 3}]
-    assert sentence(rows, 0.3) == f"Prompts of a score best on average: {said}"
+    assert sentence(rows[1:], 0.3).startswith("Only prompts of b can be used; their mean score: -0.50, below")
+    assert (
+        sentence([ROW | {"score": score}, rows[2]], 0.3) == f"Only prompts of a can be used; their mean score: {said}"
+    )
+    if score[1] is not None:
+        assert sentence(rows, 0.3) == f"Prompts of a score best on average: {said}"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([0.5, 0.4, 0.6], [0.1, -0.4, 0.6]),
+        ([0.5, 0.4, 0.6], [0.1, -0.2, 0.4]),
+        ([0.5, 0.4, 0.6], [0.1, None, None]),
+        ([0.5, None, None], [0.1, 0.0, 0.2]),
+    ],
+)
+def test_no_source_is_named_best_that_is_not_told_apart(one, other):
+    said = "No source is shown to write the best prompts: mean scores of 0.10 to 0.50, the incumbent's is 0.30."
+    rows = [ROW | {"score": one}, ROW | {"source": "b", "score": other}]
+    assert sentence(rows, 0.3) == sentence(rows[::-1], 0.3) == said
 
 
 def test_the_page_escapes_what_it_shows_and_asks_for_nothing():
     evil = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
-    rows = [row(Source("gpt", evil, answers(SHORT, LONG, evil), Shown(), []), {SHORT: 0.5, LONG: 0.1}),
+    failed = Completion("", 0.0, failure="timed out")
+    rows = [row(Source("gpt", evil, [*answers(SHORT, LONG, evil), failed], Shown(), []), {SHORT: 0.5, LONG: 0.1}),
             row(Source("none", "m", answers(evil), Shown(), []), {})]  # fmt: skip
     told = {
         "incumbent": 0.3,
@@ -75,4 +96,5 @@ def test_the_page_escapes_what_it_shows_and_asks_for_nothing():
     html = render(told, arms, task=evil)
     assert "<script" not in html and "<img" not in html and html.count("&lt;script&gt;") >= 4
     assert "0.30 (-2.24 to 2.84)" in html and not re.search(r"""(?:src|href)=["'](?!#)""", html)
+    assert '>timed out</p><p class="source">the call failed</p>' in html
     assert "What the writers were asked" not in render(told, arms, task=None)

@@ -37,8 +37,8 @@ def test_the_seed_decides_between_equals():
     ],
 )
 def test_too_little_to_show(rated, said):
-    with pytest.raises(InputError, match=f"field 'examples_per_side'.*{said}"):
-        choose_examples(rated, 2, "A", seed=0)
+    with pytest.raises(InputError, match=f"rated.parquet, field 'examples_per_side'.*{said}"):
+        choose_examples(rated, 2, "A", seed=0, file="rated.parquet")
 
 
 def test_nothing_in_a_diary_or_a_prompt_can_close_its_fence():
@@ -54,12 +54,15 @@ def test_nothing_in_a_diary_or_a_prompt_can_close_its_fence():
 @pytest.mark.parametrize(
     "answer",
     ["일기를 써 줘.", " 일기를 써 줘.\n", '"일기를 써 줘."', "“일기를 써 줘.”", "```\n일기를 써 줘.\n```", "```text\n\"일기를 써 줘.\"\n```",
-     "<prompt>\n일기를 써 줘.\n</prompt>", "「일기를 써 줘.」", "'일기를 써 줘.'"],
+     "<prompt>\n일기를 써 줘.\n</prompt>", "「일기를 써 줘.」", "'일기를 써 줘.'", "**일기를 써 줘.**", "프롬프트: 일기를 써 줘.",
+     "새 프롬프트:\n일기를 써 줘.", "**새 프롬프트:** 일기를 써 줘.", "**프롬프트: 일기를 써 줘.**",
+     "<think>\n사람을 먼저?\n</think>\n\n새 프롬프트: \"일기를 써 줘.\""],
 )  # fmt: skip
 def test_what_is_wrapped_around_an_answer_is_taken_off(answer):
     assert unwrapped(answer) == "일기를 써 줘."
 
 
-def test_quotation_marks_inside_a_prompt_stay():
-    for kept in ('"-다"로 끝나는 "일기"', "'좋다'는 말 없이 '나'를 주어로", "앞말 ```글```"):
+def test_what_is_not_around_the_whole_of_it_stays():
+    for kept in ('"-다"로 끝나는 "일기"', "'좋다'는 말 없이 '나'를 주어로", "앞말 ```글```", "<think>일기를", "여기 새 프롬프트: 글", "**짧게** 써 줘",
+                 "**짧게** 써 **줘**"):  # fmt: skip
         assert unwrapped(kept) == kept
