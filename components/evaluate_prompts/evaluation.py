@@ -46,7 +46,7 @@ class Evaluation:
             self.hashes |= {"contexts": digest(Path(config.contexts)), "llm": config.llm.model}
         self.llm: ChatModel | None = None
         self.rows: list[dict] = []
-        self.asked_for = 0  # ratings that people were asked for in the round that `take_back` took
+        self.answered: dict[str, int] | None = None  # ratings asked for in the last round, and given
 
     @property
     def pulls(self) -> list[dict]:
@@ -136,7 +136,7 @@ class Evaluation:
         round_ = len(standing.looks) + 1
         by_item = {self.item(pull): pull for pull in self.choose(standing.looks)}
         given = read_sheets(ratings, set(by_item))
-        self.asked_for = len(self.asked(list(by_item.values())))
+        self.answered = {"asked": len(self.asked(list(by_item.values()))), "given": len(given)}
         for (item, rater), level in given.items():
             self._add_rating(by_item[item], rater, level, round_, ratings)
         _, rated, _ = self._cells([])

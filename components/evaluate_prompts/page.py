@@ -27,7 +27,7 @@ ESTIMATES = {
                  "to be shown.", "reactions"),
 }  # fmt: skip
 ABSENT = dict.fromkeys(("confidence", "leader", "ratings_needed", "sampler", "task", "rho", "judge_weight", "agreement",
-                        "ledger", "seed", "cost_usd"))  # fmt: skip
+                        "ledger", "seed", "cost_usd", "answered"))  # fmt: skip
 ABSENT_OF_ARM = dict.fromkeys(("estimate", "low", "high", "se", "score_mean", "judge", "human", "n_unread"))
 
 
@@ -115,6 +115,10 @@ def warnings(record: Mapping, arms: Sequence[Mapping]) -> list[str]:
                          "here the ratings decide.")  # fmt: skip
     found += [f"{number(arm['n_unread'])} of {number(arm['n_pulls'])} answers about {arm['letter']} could not be read and count "
               f"as a score of {number(UNREAD, 0)}." for arm in arms if arm["n_unread"]]  # fmt: skip
+    answered = record.get("answered")
+    if answered and answered["given"] < answered["asked"]:
+        found.append(f"Of {number(answered['asked'])} ratings asked for in the last round {number(answered['given'])} were given: "
+                     "the confidence assumes that chance left out the others, not what was in them.")  # fmt: skip
     found += [f"{rater['rater_id']} seems not to read: the ratings agree with the others' no better than chance would."
               for rater in record["raters"] if rater["careless"]]  # fmt: skip
     return found

@@ -35,7 +35,7 @@ def run(
     rows, ledger = evaluation.rows, current()
     files = {name: digest(Path(value)) for name, value in config_files(config).items() if Path(value).exists()}
     told = record(rows, evaluation.settings, evaluation.table, {
-        "task": config.task, "sampler": config.sampler, "seed": config.seed, "asked": evaluation.asked_for,
+        "task": config.task, "sampler": config.sampler, "seed": config.seed, "answered": evaluation.answered,
         "cost_usd": float(sum(r["cost_usd"] for r in rows)),
         "ledger": vars(ledger.total()) | {"rows": ledger.by_stage_and_model()},
         "hashes": files | evaluation.hashes,

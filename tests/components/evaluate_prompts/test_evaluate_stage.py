@@ -114,7 +114,7 @@ def test_people_rate_between_runs(place):
     pulls, decision, out = evaluate(place, "round2", ratings=done, previous=str(out))
     assert 55 <= decision["ratings_used"] <= 63 and not decision["simulated"] and len(decision["looks"]) == 1
     assert decision["leader"] == "rich" and decision["agreement"]["alpha"] == 1
-    assert decision["asked"] == decision["ratings_used"]
+    assert decision["answered"] == {"asked": decision["ratings_used"], "given": decision["ratings_used"]}
     with pytest.raises(InputError, match="is decided, or all 2 planned looks are made"):
         evaluate(place, "round3", ratings=done, previous=str(out))
     first = out.parent / "round1"

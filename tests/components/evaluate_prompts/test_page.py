@@ -196,6 +196,13 @@ def test_an_open_decision_says_what_it_would_take():
     assert page.needed(open_ | {"scorer": "verifier"}).startswith("About 1,500 more verified answers")
 
 
+def test_ratings_that_nobody_gave_are_told():
+    record = copy.deepcopy(RECORD) | {"answered": {"asked": 40, "given": 31}}
+    assert "Of 40 ratings asked for in the last round 31 were given" in Page(page.render(record, table(ROWS), ARMS_TABLE)).text
+    record["answered"]["given"] = 40
+    assert "asked for in the last round" not in Page(page.render(record, table(ROWS), ARMS_TABLE)).text
+
+
 def test_the_classic_procedure_states_no_confidence_and_shows_reward_and_regret():
     record = copy.deepcopy(RECORD) | {"rule": "classic", "confidence": None, "looks": [], "raters": [], "agreement": None,
                                       "rho": None, "judge_weight": None, "prompt_id": "base", "leader": "base",
