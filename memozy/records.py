@@ -282,12 +282,23 @@ def read_jsonl(path: str | Path, schema: Schema) -> pl.DataFrame:
 
 
 def read_contexts(path: str, n: int) -> pl.DataFrame:
-    """The first `n` contexts of a file. Raises InputError when it holds fewer."""
+    """The first `n` contexts of a file, each with the id of its photo, where it has one. Raises InputError when it holds fewer.
+
+    A photo's id is that of its bytes, so that copies are one photo; where no file stands at its path, the path.
+    """
     found = read_jsonl(path, CONTEXTS)
     if len(found) < n:
         raise InputError(f"holds {len(found)} contexts, {n} are asked for", file=path, field="n_contexts", value=n,
                          remedy="Add contexts or ask for fewer")  # fmt: skip
-    return found.head(n)
+    found = found.head(n)
+    ids = {photo: photo_id(Path(photo)) for photo in set(found["image_path"].drop_nulls()) if Path(photo).is_file()}
+    return found.with_columns(image_id=pl.coalesce("image_id", pl.col("image_path").replace(ids)))
+
+
+def photo_id(photo: Path) -> str:
+    """An id of a file's bytes, whatever its name. Raises OSError."""
+    with open(photo, "rb") as file:
+        return "p" + hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def _typed(value: object, f: Field, path: Path, row: int, name: str) -> object:
@@ -348,7 +359,7 @@ def check_template(template: str, file: object = None, row: int | None = None, s
 
 def context_digest(context: dict[str, Any]) -> str:
     """SHA-256 of what makes a context one of its kind: its photo, or where there is none, its words; whatever its id."""
-    photo = context.get("image_id") or context.get("image_path")
+    photo = context.get("image_id")
     shown = [photo] if photo else [context.get(slot) or "" for slot in SLOTS]
     return hashlib.sha256(json.dumps(shown, ensure_ascii=False).encode()).hexdigest()
 

@@ -40,7 +40,7 @@ def _check_fresh(contexts: list[dict], used: Path, oversampled: Path, file: str)
             raise InputError("is known from training or from writing the prompts: they can't be compared on it", file=file,
                              row=number, field="context_id", value=context["context_id"],
                              remedy="Keep the evaluation's contexts and photos apart from all others")  # fmt: skip
-        photo = context["image_id"] or context["image_path"]
+        photo = context["image_id"]
         if photo in photos:
             raise InputError("shows a photo that another context shows: they are no independent evidence", file=file,
                              row=number, field="image_id", value=photo, remedy="Give one context a photo")  # fmt: skip

@@ -1,12 +1,11 @@
 """Photos as a model may see them: small, upright, and without what the camera noted beside the picture."""
 
-import hashlib
 import os
 import warnings
 from pathlib import Path
 
 from components.generate_diaries.config import PHOTO_SUFFIXES
-from memozy.records import InputError
+from memozy.records import InputError, photo_id
 
 UNREAD = (".heic", ".heif", ".avif")  # photos too, but not for us
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # no other decoder ever touches a file
@@ -43,8 +42,7 @@ def check_format(photo: Path) -> None:
 def content_id(photo: Path) -> str:
     """An id of the file's bytes, whatever its name. Raises Unreadable."""
     try:
-        with open(photo, "rb") as file:
-            return "p" + hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        return photo_id(photo)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from None
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,15 +88,11 @@ def _of_file(config: Config) -> tuple[pl.DataFrame, list[dict]]:
         row = int(shown["image_path"].is_null().arg_true()[0])
         raise InputError("is empty, but images are to be sent", file=config.contexts, row=row + 1, field="image_path",
                          remedy="Name each context's photo, or set send_images to false")  # fmt: skip
-    ids = {}  # copies of a photo are one photo; a path where nothing is stands for itself
     for row, path in enumerate(shown["image_path"], start=1):
         if config.send_images and not Path(path).is_file():
             raise InputError("no such photo", file=config.contexts, row=row, field="image_path", value=path,
                              remedy="Put it there, or set send_images to false")  # fmt: skip
-        if path and path not in ids:
-            with suppress(photos.Unreadable):
-                ids[path] = photos.content_id(Path(path))
-    return shown.with_columns(image_id=pl.coalesce("image_id", pl.col("image_path").replace(ids))), []
+    return shown, []
 
 
 def _of_photos(config: Config) -> tuple[pl.DataFrame, list[dict]]:

@@ -169,7 +169,9 @@ def test_a_photo_whose_diary_was_shown_scores_nothing_under_another_id(data, giv
     assert "c00002" in {row["context_id"] for row in run[0].used[4:]}
     contexts[2]["image_id"] = "sea.jpg"
     write_jsonl(contexts, tmp_path / "contexts")
-    config = settings(data, given, contexts=str(tmp_path / "contexts"), writers=settings(data, given).writers[1:])
+    config = settings(
+        data, given, contexts=str(tmp_path / "contexts"), writers=settings(data, given).writers[1:], candidates=2
+    )
     assert len(contexts) - 3 - 1 == config.contexts_per_prompt  # without the three shown and that photo all are needed
     used = propose(config, given, tmp_path).used
     assert "c00002" not in {row["context_id"] for row in used} and len(used) == 8
