@@ -14,10 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from components.evaluate_prompts.simulation import Setting, simulate
+from components.evaluate_prompts.simulation import simulate
+from components.evaluate_prompts.world import Setting
 
 EDGE = Setting("edge: rivals at -eps", (-0.2, 0.5, 0.4, 0.4))
 TIES = Setting("incumbent among ties", (0.4, 0.4, 0.4, 0.4))
+VERIFIER = replace(EDGE, name="edge, verifier", scorer="verifier", rating_sd=1.0, n_raters=1, per_look=384)
 SETTINGS = [
     EDGE,
     replace(EDGE, name="edge, judge against best", bias=(0, -0.1, 0.1, 0.1)),
@@ -26,7 +28,7 @@ SETTINGS = [
     replace(EDGE, name="edge, few ratings", n_contexts=60, per_look=24),
     replace(EDGE, name="edge, many ratings", per_look=300),
     replace(EDGE, name="edge, eps 0.05", truth=(-0.2, 0.5, 0.45, 0.45), epsilon=0.05),
-    replace(EDGE, name="edge, no judge", scorer="human"),
+    replace(EDGE, name="edge, human only", scorer="human"),
     replace(EDGE, name="edge, good judge", rho2=0.5),
     replace(EDGE, name="edge, diaries unrelated", shared=0.0),
     replace(EDGE, name="edge, 5 arms", truth=(-0.2, 0.5, 0.4, 0.4, 0.4), per_look=150),
@@ -47,6 +49,19 @@ SETTINGS = [
     replace(EDGE, name="edge, app feedback", scorer="feedback", per_look=400),
     replace(TIES, name="ties, app feedback", scorer="feedback", per_look=400),
     replace(TIES, name="ties, little app feedback", scorer="feedback", per_look=60),
+    replace(EDGE, name="edge, pulls by epsilon-greedy", sampler="epsilon_greedy"),
+    replace(EDGE, name="edge, pulls by Thompson", sampler="thompson"),
+    replace(EDGE, name="edge, pulls by top-two", sampler="top_two"),
+    replace(EDGE, name="edge, pulls by Track-and-Stop", sampler="track_and_stop"),
+    replace(TIES, name="ties, pulls by Thompson", sampler="thompson"),
+    replace(EDGE, name="edge, 10 % unread", unread=0.1),
+    replace(TIES, name="ties, 10 % unread", unread=0.1),
+    replace(EDGE, name="edge, 20 % unanswered", unanswered=0.2),
+    replace(EDGE, name="edge, human only, 20 % unansw.", scorer="human", unanswered=0.2),
+    replace(EDGE, name="edge, all of this at once", sampler="thompson", unread=0.1, unanswered=0.2, double_rated=0.1),
+    VERIFIER,
+    replace(VERIFIER, name="edge, verifier, near the top", truth=(0.1, 0.85, 0.75, 0.75)),
+    replace(VERIFIER, name="ties, verifier", truth=TIES.truth),
 ]
 CHANGING = [  # decides no worse, but after two looks two of the five have rated: an interval is of those who rated
     replace(EDGE, name="edge, a rater for each look", raters="look"),

@@ -24,7 +24,8 @@ from scipy.special import ndtri
 
 from components.evaluate_prompts.rounds import next_pulls
 from components.evaluate_prompts.samplers import UCB1
-from components.evaluate_prompts.simulation import Setting, simulate, written
+from components.evaluate_prompts.simulation import simulate
+from components.evaluate_prompts.world import Setting, written
 
 OURS = Setting("ours", (0.2, 0.5, 0.4, 0.3), rho2=0.315, n_contexts=1000, epsilon=0.05)
 HUMAN = replace(OURS, name="uniform, human only", scorer="human", adaptive=False)

@@ -176,9 +176,9 @@ def _close(folder: Path, console: "Console", seconds: float) -> None:
 
 
 def _hand_out(folder: Path, decision: dict, outputs: Path) -> None:
-    """Where an evaluation goes on in a later run: what it goes on from, and the sheets for people to rate, out of the
+    """Put what an evaluation goes on from, and the sheets to rate, where no stage reaches; and say how to go on.
 
-    reach of every stage; and what to say then. Raises InputError where another evaluation's round lies there.
+    Raises InputError where another evaluation's round lies there.
     """
     sheets = sorted((outputs / "to_rate").glob("*.csv"))
     if not sheets and (decision["scorer"] != "feedback" or decision["decision"] != "undecided"):

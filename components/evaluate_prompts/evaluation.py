@@ -209,9 +209,9 @@ class Evaluation:
         progress.advance(len(chosen))
 
     def _scored(self, texts: list[str], contexts: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-        """Scores, NaN for none, and what each cost, both (n,). What a diary scores follows from its text: equal ones are
+        """Scores, NaN for none, and what each cost, US dollars; both (n,).
 
-        scored once. A verified answer's worth hangs on its question.
+        A diary's score follows from its text: equal ones are scored once. A verified answer's hangs on its question too.
         """
         if self.scorer is None:
             return np.full(len(texts), np.nan), np.zeros(len(texts))

@@ -17,7 +17,8 @@ from math import ceil, inf, sqrt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtri
 
-from components.evaluate_prompts.simulation import Setting, simulate
+from components.evaluate_prompts.simulation import simulate
+from components.evaluate_prompts.world import Setting
 
 BEST = 0.5  # the best prompt's mean rating
 STEPS = 6  # of a bisection
@@ -145,8 +146,8 @@ def _setting(q: Question, judged: bool, per_look: int) -> tuple[Setting, int, fl
     mix = min(sqrt(price_ratio(q) * q.rho2 / (1 - q.rho2)), 20) if judged else 1
     n_contexts = ceil(max(per_arm * max(mix, 1), ratings / 2))  # the leader gets half of the ratings, at most about
     truth = (BEST - q.lift, BEST, *[BEST - q.gap] * (q.n_arms - 2))
-    setting = Setting("plan", truth, rating_sd=q.rating_sd, rho2=q.rho2 or 1, scorer="judge" if judged else "human", n_contexts=n_contexts,
-                      per_look=per_look, n_looks=q.looks, epsilon=q.epsilon, delta=1 - q.confidence)  # fmt: skip
+    setting = Setting("plan", truth, rating_sd=q.rating_sd, rho2=q.rho2 or 1, scorer="judge" if judged else "human",
+                      n_contexts=n_contexts, per_look=per_look, n_looks=q.looks, epsilon=q.epsilon, delta=1 - q.confidence)  # fmt: skip
     diaries = n_contexts * q.n_arms if judged else ratings
     usd = ratings * q.usd_per_rating + diaries * (q.usd_per_diary + q.usd_per_judged * judged)
     return setting, diaries, usd

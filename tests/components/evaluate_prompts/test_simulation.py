@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.adoption_power import AGAINST, OURS, crossing, ucb_on_judge
-from components.evaluate_prompts import simulation as world
-from components.evaluate_prompts.simulation import Spread, is_error, is_false_adoption, simulate
+from components.evaluate_prompts import world
+from components.evaluate_prompts.simulation import is_error, is_false_adoption, simulate
+from components.evaluate_prompts.world import Spread
 
 
 def test_errors_are_counted_as_defined():
