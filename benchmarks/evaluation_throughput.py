@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import httpx
+import openai.resources.chat.completions  # noqa: F401 - loading the library is no part of an evaluation's throughput
 
 from components.evaluate_prompts.config import Config
 from components.evaluate_prompts.evaluation import Evaluation
@@ -65,7 +66,7 @@ async def bare(endpoint: Endpoint, calls: int, concurrency: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--concurrency", type=int, default=8)
-    parser.add_argument("--at-once", type=int, default=64, help="pulls that the sampler chooses together")
+    parser.add_argument("--at-once", type=int, default=100, help="pulls that the sampler chooses together")
     args = parser.parse_args()
     found = {}
     for name, faults in (("calm", {}), ("faulty", FAULTS)):

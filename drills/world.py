@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from memozy.records import ARMS, fill, read_contexts, write, write_jsonl
+from memozy.records import ARMS, OVERSAMPLED, fill, read_contexts, write, write_jsonl
 from microworld.instructions import template
 from microworld.raters import quality, to_level
 from microworld.writer import write_diary
@@ -31,9 +31,9 @@ def inputs(folder: Path) -> dict[str, Path]:
     arms = [{"prompt_id": p, "template": template(keys, rng), "parent_prompt_id": None, "origin": "drill"} for p, keys in ARM_KEYS.items()]
     write(pl.DataFrame(arms, schema=ARMS.dtypes), folder / "arms", ARMS)
     write_jsonl([], folder / "used_contexts")
-    (folder / "nothing").mkdir(exist_ok=True)
-    return {"arms": folder / "arms", "used_contexts": folder / "used_contexts", "reward": folder / "nothing",
-            "oversampled": folder / "nothing"}  # fmt: skip
+    write(pl.DataFrame(schema=OVERSAMPLED.dtypes), folder / "oversampled", OVERSAMPLED)
+    (folder / "reward").mkdir(exist_ok=True)
+    return {name: folder / name for name in ("arms", "used_contexts", "oversampled", "reward")}
 
 
 def answers(arms: pl.DataFrame, n_contexts: int) -> Callable[[str], str]:

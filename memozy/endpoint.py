@@ -84,6 +84,7 @@ class _Flight:
                 self.stopped.set()
 
         async with AsyncOpenAI(max_retries=0, timeout=None) as client:  # every attempt is ours, for the ledger's sake
+            self.create = client.chat.completions.with_raw_response.create  # loads its modules: not in a call's time
             await asyncio.gather(*(one(call) for call in calls))
         if errors:
             raise errors[0]
@@ -108,7 +109,7 @@ class _Flight:
                 if self.stopped.is_set():
                     return
                 try:
-                    self.land(call.key, await self._attempt(client, call))
+                    self.land(call.key, await self._attempt(call))
                     return
                 except _Fault as error:
                     fault = error
@@ -126,7 +127,7 @@ class _Flight:
                              remedy="Check the address, the key and the model's name")  # fmt: skip
         self._finish(call.key, Completion("", 0.0, str(fault)))
 
-    async def _attempt(self, client, call: Call) -> Answer:
+    async def _attempt(self, call: Call) -> Answer:
         """Reserve, send, settle. Raises _Fault where no answer came, InputError where the budget has no room."""
         book, idempotent = ledger.current(), self.config.idempotent
         worst = self.config.worst_usd([call.request])
@@ -135,7 +136,7 @@ class _Flight:
                                    budget_usd=self.config.budget_usd, idempotent=idempotent):  # fmt: skip
                 await asyncio.sleep(ROOM)
         try:
-            answer = self._read(await self._send(client, call))
+            answer = self._read(await self._send(call))
         except _Fault as fault:
             (book.lose if fault.billed else book.release)(call.key)
             raise
@@ -145,7 +146,7 @@ class _Flight:
         book.settle(call.key, answer, idempotent)
         return answer
 
-    async def _send(self, client, call: Call) -> Any:
+    async def _send(self, call: Call) -> Any:
         """The body of the endpoint's reply to one attempt. Raises _Fault."""
         from httpx import ConnectError, ConnectTimeout
         from openai import APIConnectionError, APIStatusError
@@ -156,7 +157,7 @@ class _Flight:
             more["response_format"] = {"type": "json_schema", "json_schema": schema}
         try:
             async with asyncio.timeout(self.config.timeout_s):
-                reply = await client.chat.completions.with_raw_response.create(
+                reply = await self.create(
                     model=self.config.model, messages=[{"role": "user", "content": _content(call.request)}],
                     seed=self.seed + call.replicate, max_tokens=self.config.max_new_tokens,
                     temperature=self.config.temperature, extra_headers={"Idempotency-Key": call.key}, **more,

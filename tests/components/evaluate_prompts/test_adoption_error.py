@@ -8,13 +8,13 @@ from benchmarks.adoption_error import BROKEN, EDGE, TIES, VERIFIER
 from components.evaluate_prompts.simulation import simulate
 
 HARD = [
-    replace(EDGE, name="Thompson pulls; some unread, some unanswered", sampler="thompson", pulls_per_look=128, unread=0.1,
-            unanswered=0.2),
+    replace(EDGE, name="Thompson pulls; some unread, some unanswered", sampler="thompson", pulls_per_look=64, per_look=48,
+            unread=0.1, unanswered=0.2),
     replace(TIES, name="judge against the incumbent, rater by diary", bias=(-0.1, 0.1, 0.1, 0.1), raters="cell"),
     replace(TIES, name="few ratings, incumbent at the margin", truth=(0.4, 0.5, 0.4, 0.4), n_contexts=60, per_look=40),
-    replace(EDGE, name="each arm its rater, double-rated", raters="own", double_rated=0.1),
+    replace(EDGE, name="each arm its rater, double-rated", raters="own", double_rated=0.15),
     replace(TIES, name="app feedback", scorer="feedback", per_look=300),
-    replace(VERIFIER, name="verifier, ties", truth=TIES.truth, per_look=192),
+    replace(VERIFIER, name="verifier, ties", truth=TIES.truth, per_look=96),
 ]  # fmt: skip
 
 
