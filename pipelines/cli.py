@@ -48,7 +48,8 @@ def run(
             from pipelines import catalog, estimate
             from pipelines.config import check_files
 
-            sections = catalog.sections(catalog.load(pipeline))
+            taken = catalog.sections(catalog.load(pipeline))
+            sections = [name for name in settings.arguments() if name in taken]
             check_files(settings, sections)
             print("\n".join(estimate.lines(settings, sections)))
             return

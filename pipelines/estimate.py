@@ -60,23 +60,23 @@ def lines(config: RunConfig, sections: Iterable[str]) -> list[str]:
 
 def _diaries(config: RunConfig) -> list[Calls]:
     c = config.diaries
+    image = Path(c.photos or c.contexts) if c.send_images else None
+    request = Request(_longest_prompt(config), image)
+    return [Calls("diaries", "diaries to rate, each asked for twice at most", c.llm, 2 * _written(config), request)]
+
+
+def _written(config: RunConfig) -> int:
+    """How many diaries are written to be rated."""
+    c = config.diaries
     n = c.n_contexts
     if c.photos is not None:
         n = c.per_photo * sum(p.suffix.lower() in PHOTO_SUFFIXES for p in Path(c.photos).rglob("*"))
-    image = Path(c.photos or c.contexts) if c.send_images else None
-    request = Request(_longest_prompt(config), image)
-    return [Calls("diaries", "diaries to rate, each asked for twice at most", c.llm, 2 * n * c.per_context, request)]
+    return n * c.per_context
 
 
 def _reward(config: RunConfig) -> list[Calls]:
-    return _grades(config, "reward", _rated(config))
-
-
-def _rated(config: RunConfig) -> int:
-    """How many diaries are rated, at most: all that were written, or the rows of the ratings file."""
-    if config.ratings.path == SIMULATED:
-        return sum(line.n for line in _diaries(config))
-    return len(read_ratings(config.ratings.path))
+    path = config.ratings.path
+    return _grades(config, "reward", _written(config) if path == SIMULATED else len(read_ratings(path)))
 
 
 def _grades(config: RunConfig, section: str, n: int) -> list[Calls]:

@@ -89,8 +89,11 @@ def test_no_call_starts_that_could_pass_the_budget(url):
         with pytest.raises(InputError, match="budget_usd"):  # a price, and nobody said how much is too much
             reserve(book, "c", 0.75, None)
         assert reserve(book, "free", 0.0, None)
-    with open_ledger(url, "after", budget_usd=5.0) as book:  # the stage's settings go before the call's
-        assert reserve(book, "d", 3.0, 1.0)
+    for of_stage, of_call in ((5.0, 2.0), (2.0, 5.0)):  # of the stage's limit and the call's the smaller one holds
+        with open_ledger(url, "after", budget_usd=of_stage) as book, pytest.raises(InputError, match="value 2.0"):
+            reserve(book, "d", 3.0, of_call)
+    with open_ledger(url, "after", budget_usd=5.0) as book:
+        assert reserve(book, "d", 3.0, None)
 
 
 def test_what_fits_when_others_of_the_process_have_ended_is_to_wait_for(own_ledger):

@@ -139,7 +139,7 @@ def test_a_dry_run_says_what_a_run_may_cost_and_starts_nothing(tmp_path, data):
     *found, total, budget = done.stdout.splitlines()[1:]
     assert [line.split()[0] for line in found] == ["diaries", "ppo", "proposals", "evaluation"]
     assert sum(float(line.rpartition("$")[2]) for line in found) == pytest.approx(float(total.rpartition("$")[2][:-1]), abs=0.01)
-    assert "400 calls of gpt-4.1-mini" in found[0]  # 100 contexts, each four times
+    assert "800 calls of gpt-4.1-mini" in found[0]  # 100 contexts, each four times, and a refusal asked about once more
     assert budget.startswith("The budget is $0.5000. The run may stop there")
     judged = ["--set", "reward.candidates=[constant,ensemble,judge]", "--set", "evaluation.judge={backend: openai, model: j, "
               "usd_per_million_input: 9, usd_per_million_output: 9, budget_usd: 0.1}", "--set", "evaluation.scorer=judge"]  # fmt: skip
