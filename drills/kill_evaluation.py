@@ -35,8 +35,7 @@ def evaluation(folder: Path, arms: dict[str, Path], settings: dict) -> subproces
     """The stage as a process; its run directory is `folder`, where a killed attempt goes on."""
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    artifacts = {name: path for name, path in arms.items()}
-    artifacts |= {name: folder / "results" / name for name in ("pulls", "decision", "decision_report", "to_rate")}
+    artifacts = arms | {name: folder / "results" / name for name in ("pulls", "decision", "decision_report", "to_rate")}
     flags = [part for name, path in artifacts.items() for part in (f"--{name}", str(path))]
     with open(folder / "log.txt", "a", encoding="utf-8") as log:
         return subprocess.Popen(

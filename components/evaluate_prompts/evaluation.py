@@ -147,8 +147,8 @@ class Evaluation:
 
     def take_feedback(self) -> None:
         """Append what the app's users have done since, if that is enough for a look. Raises InputError."""
-        fresh = reactions.since(self.rows, self.arms, self.config)
         round_ = 1 + max((r["round"] for r in self.rows), default=0)
+        fresh = reactions.since(self.rows, self.arms, round_, self.config)
         self.rows += [
             _row(round_, r["prompt_id"], r["shown_id"], score=r["value"], scorer="feedback", propensity=r["propensity"])
             for r in fresh

@@ -10,8 +10,8 @@ from memozy.feedback import outcomes, read_events
 from memozy.records import InputError
 
 
-def since(rows: Sequence[dict], arms: Sequence[str], config: Config) -> list[dict]:
-    """The showings of the arms that are not in `rows` yet, with what users made of them; none if too few for a look.
+def since(rows: Sequence[dict], arms: Sequence[str], look: int, config: Config) -> list[dict]:
+    """The showings of the arms that are not in `rows` yet, with what users made of them; none if too few for this look.
 
     A showing counts once, and not before `reaction_days` have passed in the log: until then users may still react.
     Raises InputError where all planned looks are made, or an arm was hardly shown.
@@ -23,7 +23,6 @@ def since(rows: Sequence[dict], arms: Sequence[str], config: Config) -> list[dic
     if len(fresh) < config.pulls_per_look:
         print(f"… evaluate_prompts: {len(fresh)} new showings, {config.pulls_per_look} make a look", flush=True)
         return []
-    look = 1 + max((r["round"] for r in rows), default=0)
     if look > config.looks:
         raise InputError(f"this would be look {look} of {config.looks} planned", file=config.feedback,
                          field="evaluation.looks", remedy="The confidence covers planned looks only: start anew")  # fmt: skip

@@ -72,13 +72,14 @@ def _arms(rows: Sequence[dict], settings: Settings, standing: Standing, n_rating
     last, decided = standing.looks[-1] if standing.looks else None, standing.decided
     pulls = [r for r in rows if r["rater_id"] is None]
     judge, human = _apart(rows, settings, standing)
+    means = score_means(pulls, settings.arms)
     return [
         {
             "prompt_id": prompt_id,
             "n_pulls": sum(r["prompt_id"] == prompt_id for r in pulls),
             "n_ratings": n_ratings[k],
             "n_unread": sum(r["prompt_id"] == prompt_id and r["score"] is None and settings.scorer == "judge" for r in pulls),
-            "score_mean": score_means(pulls, settings.arms)[k],
+            "score_mean": means[k],
             "estimate": float(last.mean[k]) if last else None,
             "se": float(last.se[k]) if last else None,
             "low": float(decided.low[k]) if decided else None,

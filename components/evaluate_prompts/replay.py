@@ -61,14 +61,14 @@ def replay(rows: Sequence[dict], settings: Settings) -> Standing:
     decisive = [r for r in rows if settings.scorer in ("verifier", "feedback") or r["rater_id"] is not None]
     looks, raters = [], []
     for round_ in range(1, 1 + max((r["round"] for r in decisive), default=0)):
+        so_far = [r for r in rows if r["round"] <= round_]
         if settings.scorer == "feedback":
-            looks.append(_reactions([r for r in rows if r["round"] <= round_], settings.arms))
-            continue
-        if settings.scorer == "verifier":
-            looks.append(verified([r for r in rows if r["round"] <= round_], settings.arms))
-            continue
-        scores, ratings, raters = observed(rows, settings.arms, contexts, round_)
-        looks.append(corrected(scores, ratings))
+            looks.append(_reactions(so_far, settings.arms))
+        elif settings.scorer == "verifier":
+            looks.append(verified(so_far, settings.arms))
+        else:
+            scores, ratings, raters = observed(so_far, settings.arms, contexts, round_)
+            looks.append(corrected(scores, ratings))
     return Standing(looks, decide(looks, settings.plan) if looks else None, raters)
 
 
