@@ -21,6 +21,7 @@ from memozy import ledger
 from memozy.ledger import Answer
 from memozy.records import InputError
 from memozy.stages import FileOrName, Limit, Progress
+from memozy.weights import Weights
 
 FRAME_TOKENS = 64  # that a chat template puts around a message, at most
 MILLION = 1_000_000
@@ -60,6 +61,7 @@ class LLMConfig(BaseModel):
     max_new_tokens: int = Field(96, ge=1)
     temperature: float = Field(0.7, gt=0)
     batch_size: int = Field(256, ge=1)
+    weights: Weights = Weights()  # of a local model: how they are loaded
     concurrency: Limit[int] = Field(8, ge=1)
     usd_per_million_input: float | None = Field(None, ge=0)
     usd_per_million_output: float | None = Field(None, ge=0)
@@ -128,11 +130,7 @@ class LocalChat:
     def __init__(self, config: LLMConfig) -> None:
         from memozy.modeling import LanguageModel
 
-        try:
-            self.lm = LanguageModel.load(config.model)
-        except OSError as error:
-            raise InputError("no model can be loaded from here", field="llm.model", value=config.model,
-                             remedy=f"Give a folder or hub name ({str(error).splitlines()[0]})") from None  # fmt: skip
+        self.lm = LanguageModel.load(config.model, config.weights)
         self.config, self.name, self._files = config, config.model, _files(Path(config.model))
 
     def complete(self, requests: Sequence[str | Request], seed: int, progress: Progress | None = None,
@@ -144,7 +142,8 @@ class LocalChat:
         book, size = ledger.current(), self.config.batch_size
         prompts = [as_request(r).prompt for r in requests]
         keys = [call.key for call in calls_of(prompts, seed, self.name, self._files, self.config.max_new_tokens,
-                                              self.config.temperature, size)]  # fmt: skip
+                                              self.config.temperature, size,
+                                              self.config.weights.model_dump())]  # fmt: skip
         known = book.known(keys)
         for start in range(0, len(keys), size):
             rows = [i for i in range(start, min(start + size, len(keys))) if keys[i] not in known]

@@ -6,6 +6,7 @@ one with a LoRA adapter. Nothing is pickled: weights are safetensors.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,15 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from memozy.records import QUERIES, read_jsonl
+from memozy.records import InputError
+from memozy.weights import Weights, model_folder
+
+
+def own_device() -> torch.device:
+    """Where this process computes: its own GPU where there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 @dataclass
@@ -27,16 +36,34 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
-    def load(cls, path: str | Path, dtype: torch.dtype = torch.float32) -> LanguageModel:
-        """Load weights and tokenizer from a folder or a hub name. Remote code is never run."""
+    def load(cls, model: str | Path, weights: Weights | None = None) -> LanguageModel:
+        """Weights and tokenizer from a folder or a hub name, frozen, on this process's device.
+
+        Raises InputError where they cannot be had or loaded.
+        """
+        weights = weights or Weights()
         disable_progress_bar()  # a bar per file, in a terminal that shows the stages' own progress
-        tokenizer = AutoTokenizer.from_pretrained(str(path))
-        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=dtype, use_safetensors=True)
-        return cls(model.eval(), tokenizer)
+        folder = model_folder(str(model), weights.revision, weights.remote_code)
+        code = {"trust_remote_code": weights.remote_code}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, **code)
+            loaded = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, weights.dtype), use_safetensors=True, **code, **_four_bit(weights)
+            )
+        except (OSError, ValueError, ImportError) as error:
+            raise InputError(f"no model can be loaded from here ({str(error).strip().splitlines()[0]})", field="model", value=str(model),
+                             remedy="Give a folder or hub name of a causal language model") from None  # fmt: skip
+        if weights.chat_template:
+            tokenizer.chat_template = weights.chat_template
+        return cls((loaded if weights.four_bit else loaded.to(own_device())).eval().requires_grad_(False), tokenizer)
 
     def save(self, path: str | Path) -> None:
         self.model.save_pretrained(str(path), safe_serialization=True)
         self.tokenizer.save_pretrained(str(path))
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
     @property
     def eos_id(self) -> int:
@@ -81,40 +108,46 @@ def generate(
     temperature: float,
     rng: torch.Generator,
     batch_size: int = 256,
+    rows: slice = slice(None),
 ) -> Replies:
     """Sample one reply per prompt (ancestral sampling from softmax(logits / temperature)).
 
-    Prompts are taken in order of length, so that a batch holds little padding, and a row leaves its
-    batch soon after its EOS. The same prompts, batch size and `rng` state give the same replies.
+    A token is the inverse of its distribution function at a uniform number that belongs to its row and position, all
+    of them drawn from `rng` beforehand: so neither the batch nor who left it, nor the machine that a row is on, changes
+    a reply, but by rounding. Prompts are taken in order of length, and a row leaves its batch soon after its EOS.
+    rows: only these prompts are answered, as they would be among all.
     """
     if temperature <= 0:
         raise ValueError(f"temperature must be positive; got {temperature}")
+    uniforms = torch.rand(len(prompts), max_new_tokens, generator=rng, dtype=torch.float64)[rows]  # [B, R]
+    prompts = prompts[rows]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     replies = Replies([[]] * len(prompts), [[]] * len(prompts), [False] * len(prompts))
     for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        _generate_batch(lm, [prompts[i] for i in rows], rows, replies, max_new_tokens, temperature, rng)
+        batch = order[start : start + batch_size]
+        _generate_batch(lm, [prompts[i] for i in batch], batch, replies, uniforms[batch].to(lm.device), temperature)
     return replies
 
 
-def _generate_batch(lm, prompts, rows, replies, max_new_tokens, temperature, rng) -> None:
-    ids, mask = left_pad(prompts, lm.pad_id)  # [B, T]
+def _generate_batch(lm, prompts, rows, replies, uniforms, temperature) -> None:
+    ids, mask = (t.to(lm.device) for t in left_pad(prompts, lm.pad_id))  # [B, T]
     positions = (mask.cumsum(-1) - 1).clamp(min=0)  # [B, T]
     cache = DynamicCache()
-    alive = torch.arange(len(prompts))  # which of the batch's rows are still in it
+    alive = torch.arange(len(prompts), device=lm.device)  # which of the batch's rows are still in it
     drawn: list[list[int]] = [[] for _ in prompts]
     logps: list[list[float]] = [[] for _ in prompts]
-    done = torch.zeros(len(prompts), dtype=torch.bool)
-    for _ in range(max_new_tokens):
+    done = torch.zeros(len(prompts), dtype=torch.bool, device=lm.device)
+    for step in range(uniforms.shape[1]):
         out = lm.model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
             logits_to_keep=1,
         )  # fmt: skip
         logp = torch.log_softmax(out.logits[:, -1].float() / temperature, dim=-1)  # [B, V]
-        token = torch.multinomial(logp.exp(), 1, generator=rng)  # [B, 1]
+        token = inverse_cdf(logp, uniforms[alive, step, None])  # [B, 1]
         picked = logp.gather(1, token)[:, 0].tolist()
-        for slot, row, t, lp in zip(range(len(alive)), alive.tolist(), token[:, 0].tolist(), picked, strict=True):
-            if not done[slot]:
+        ended = done.tolist()
+        for slot, row, t, lp in zip(range(len(ended)), alive.tolist(), token[:, 0].tolist(), picked, strict=True):
+            if not ended[slot]:
                 drawn[row].append(t)
                 logps[row].append(lp)
         done |= token[:, 0] == lm.eos_id
@@ -131,14 +164,13 @@ def _generate_batch(lm, prompts, rows, replies, max_new_tokens, temperature, rng
         replies.finished[row] = bool(tokens) and tokens[-1] == lm.eos_id
 
 
-def sample_policy(folder: Path, n: int, *, max_new_tokens: int, temperature: float, seed: int) -> list[str]:
-    """`n` texts sampled from the policy in `folder` (`model/` and `queries.jsonl`), its queries taken in turn."""
-    lm = LanguageModel.load(folder / "model")
-    queries = read_jsonl(folder / "queries.jsonl", QUERIES)["query"].to_list()
-    asked = [lm.chat_ids(queries[i % len(queries)]) for i in range(n)]
-    rng = torch.Generator().manual_seed(seed)
-    replies = generate(lm, asked, max_new_tokens=max_new_tokens, temperature=temperature, rng=rng)
-    return [lm.text(tokens) for tokens in replies.tokens]
+def inverse_cdf(logp: Tensor, uniforms: Tensor) -> Tensor:
+    """The token at which the distribution function first exceeds u, [B, 1]; logp [B, V], uniforms [B, 1] in [0, 1).
+
+    A token of probability 0 is never drawn: the function does not grow at it.
+    """
+    total = logp.double().exp().cumsum(dim=-1)  # [B, V]
+    return torch.searchsorted(total, uniforms * total[:, -1:], right=True).clamp(max=logp.shape[-1] - 1)
 
 
 def training_state(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -180,3 +212,15 @@ def left_pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor
     ids = torch.tensor([[pad_id] * (width - len(r)) + list(r) for r in rows])
     mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows])
     return ids, mask
+
+
+def _four_bit(weights: Weights) -> dict:
+    """What `from_pretrained` is told for weights of four bits. Raises InputError where they cannot be computed with."""
+    if not weights.four_bit:
+        return {}
+    if not torch.cuda.is_available():
+        raise InputError("weights of four bits need a GPU", field="weights.four_bit", value=True, remedy="Leave it out")
+    from transformers import BitsAndBytesConfig
+
+    bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    return {"quantization_config": bits, "device_map": {"": own_device()}}

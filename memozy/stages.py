@@ -28,6 +28,7 @@ from memozy.ledger import open_ledger
 from memozy.records import InputError
 
 In = Annotated[Path, "in"]  # an artifact to read: a file or a folder
+OptionalIn = Annotated[Path | None, "in", "optional"]  # one that need not be there; then it is None
 Out = Annotated[Path, "out"]  # an artifact to write: the stage decides whether file or folder
 Work = Annotated[Path, "work"]  # a folder that outlives a killed attempt, for checkpoints
 InputFile = Annotated[str, "file"]  # a config value that names a file or folder: its content counts as an input
@@ -46,7 +47,7 @@ class Result:
 
 
 def artifacts(stage: str, kind: str) -> tuple[str, ...]:
-    """The names of a stage's artifacts of one kind: "in", "out" or "work"."""
+    """The names of a stage's artifacts of one kind: "in" (of which some are "optional"), "out" or "work"."""
     hints = get_type_hints(stage_function(stage), include_extras=True)
     return tuple(n for n, h in hints.items() if kind in getattr(h, "__metadata__", ()))
 
@@ -60,8 +61,12 @@ def stage_function(stage: str):
     return importlib.import_module(f"components.{stage}.stage").run
 
 
-def execute(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Result:
+def execute(
+    stage: str, config: Mapping[str, Any], inputs: Mapping[str, str | None], outputs: Mapping[str, str]
+) -> Result:
     """Run `stage` on `inputs`, leaving `outputs` complete; or raise and leave none of them.
+
+    An optional input may be None.
 
     Raises InputError for what a person can mend; anything else is a defect and keeps its traceback.
     """
@@ -69,7 +74,7 @@ def execute(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], ou
 
     started = time.monotonic()
     checked = validated(stage, config)
-    paths = {name: Path(path) for name, path in inputs.items()}
+    paths = {name: Path(path) for name, path in inputs.items() if path is not None}
     for name, path in paths.items():
         if not path.exists():
             raise InputError("no such input", file=path, remedy=f"{stage} needs '{name}'")
@@ -179,10 +184,11 @@ def _attempt(stage: str, config, inputs: dict[str, Path], cell: Path) -> Result:
     work.mkdir(exist_ok=True)
     outs = {name: partial / name for name in artifacts(stage, "out")}
     works = {name: work for name in artifacts(stage, "work")}
+    absent = dict.fromkeys(artifacts(stage, "optional"))
     place = Path(os.environ.get("MEMOZY_RUN_DIR", work)) / "ledger.sqlite"
     url = os.environ.get("MEMOZY_LEDGER", f"sqlite:///{place.absolute()}")
     with open_ledger(url, stage, getattr(getattr(config, "llm", None), "budget_usd", None)) as book:
-        result = stage_function(stage)(config, **inputs, **outs, **works)
+        result = stage_function(stage)(config, **absent | inputs, **outs, **works)
         cost = book.total(stage).spent_usd if book.exists else 0.0
     if cost:
         result = replace(result, metrics=result.metrics | {"cost_usd": cost})
@@ -344,7 +350,8 @@ def main(stage: str, arguments: list[str] | None = None) -> None:
     parser.add_argument("--config", type=Path, help="YAML with the stage's own keys; defaults where left out")
     for kind, word in (("in", "to read"), ("out", "to write")):
         for name in artifacts(stage, kind):
-            parser.add_argument(f"--{name}", required=True, metavar="PATH", help=f"artifact {word}")
+            needed = name not in artifacts(stage, "optional")
+            parser.add_argument(f"--{name}", required=needed, metavar="PATH", help=f"artifact {word}" + ", optional" * (not needed))
     args = vars(parser.parse_args(arguments))
     try:
         file = args.pop("config")

@@ -9,9 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
 
 EXPERIMENT = "memozy"
 MAX_BATCH = 100  # the most params a store takes in one request; of metrics it takes 1000
@@ -81,32 +85,45 @@ def log_stage(record: Mapping[str, Any], out: Path) -> None:
 
     `record` is what `execute` keeps in done.json: stage, config, inputs (name -> SHA-256), seconds,
     finished (Unix time) and result (metrics, curves). `out` is the folder of the stage's outputs, of
-    which the texts (pages, JSON, JSONL, CSV) become artifacts.
+    which the texts (pages, JSON, JSONL, CSV) become artifacts. A run that `memozy.live` began is completed.
     """
     if "MLFLOW_TRACKING_URI" not in os.environ:
         return
-    from mlflow.entities import Metric
-
-    client, tags = _client(), {"memozy.stage": record["stage"]}
-    if parent := os.environ.get("MLFLOW_RUN_ID"):
-        experiment_id, tags["mlflow.parentRunId"] = client.get_run(parent).info.experiment_id, parent
-    else:
-        experiment_id = _experiment(client)
+    client, begun = _client(), _live_file(out.parent)
     finished = int(record["finished"] * 1000)
-    started = finished - int(record["seconds"] * 1000)
-    run_id = client.create_run(experiment_id, started, tags, record["stage"]).info.run_id
+    metrics = _metrics([{"step": 0, **record["result"]["metrics"], "seconds": record["seconds"]}], finished)
+    metrics += _metrics(record["result"]["curves"], finished)
+    if begun.is_file():
+        run_id = begun.read_text(encoding="utf-8")
+        metrics = _unknown(client, run_id, metrics)
+    else:
+        run_id = _child_run(client, record["stage"], finished - int(record["seconds"] * 1000))
     _log_params(client, run_id, record["config"])
-    numbers = {**record["result"]["metrics"], "seconds": record["seconds"]}
-    metrics = [Metric(name, float(value), finished, 0) for name, value in numbers.items()]
-    for step, row in enumerate(record["result"]["curves"]):
-        at = int(row.get("step", step))
-        metrics += [Metric(name, float(value), finished, at) for name, value in row.items() if name != "step"]
-    for batch in range(0, len(metrics), 10 * MAX_BATCH):
-        client.log_batch(run_id, metrics=metrics[batch : batch + 10 * MAX_BATCH])
+    _log_metrics(client, run_id, metrics)
     _log_inputs(client, run_id, record["inputs"], out / "version")
     for name, text in _texts(out):
         client.log_text(run_id, text, name)
     client.set_terminated(run_id, end_time=finished)
+
+
+def live_run(stage: str, cell: Path) -> str:
+    """The id of the run in which a stage's attempts in `cell` show their curves; `log_stage` will complete it."""
+    client, file = _client(), _live_file(cell)
+    if file.is_file():
+        run_id = file.read_text(encoding="utf-8")
+        client.update_run(run_id, status="RUNNING")
+        return run_id
+    run_id = _child_run(client, stage)
+    scratch = file.with_suffix(".tmp")
+    scratch.write_text(run_id, encoding="utf-8")
+    scratch.replace(file)
+    return run_id
+
+
+def log_curves(run_id: str, rows: Sequence[Mapping[str, float]], doubtful: bool) -> None:
+    """Append rows of curves, numbers by name with their `step`. doubtful: some of them may stand there already."""
+    client, metrics = _client(), _metrics(rows, int(time.time() * 1000))
+    _log_metrics(client, run_id, _unknown(client, run_id, metrics) if doubtful else metrics)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -127,6 +144,40 @@ def _client(uri: str | None = None):
 def _experiment(client) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     return experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
+
+
+def _child_run(client, stage: str, started: int | None = None) -> str:
+    """The id of a new run for `stage`, a child of MLFLOW_RUN_ID where there is one. started: Unix time in ms."""
+    tags = {"memozy.stage": stage}
+    if parent := os.environ.get("MLFLOW_RUN_ID"):
+        experiment_id, tags["mlflow.parentRunId"] = client.get_run(parent).info.experiment_id, parent
+    else:
+        experiment_id = _experiment(client)
+    return client.create_run(experiment_id, started, tags, stage).info.run_id
+
+
+def _live_file(cell: Path) -> Path:
+    """Where a stage's attempts keep the id of the run that shows them live, one for each pipeline run."""
+    return cell / f"live-{os.environ.get('MLFLOW_RUN_ID', 'alone')}"
+
+
+def _metrics(rows: Sequence[Mapping[str, float]], at: int) -> list[Metric]:
+    """Rows of curves as metrics; a row without `step` is counted. at: Unix time in ms."""
+    from mlflow.entities import Metric
+
+    return [Metric(name, float(value), at, int(row.get("step", i)))
+            for i, row in enumerate(rows) for name, value in row.items() if name != "step"]  # fmt: skip
+
+
+def _unknown(client, run_id: str, metrics: list[Metric]) -> list[Metric]:
+    """Those of `metrics` that the run has no number for at their step."""
+    known = {name: {m.step for m in client.get_metric_history(run_id, name)} for name in {m.key for m in metrics}}
+    return [m for m in metrics if m.step not in known[m.key]]
+
+
+def _log_metrics(client, run_id: str, metrics: list[Metric]) -> None:
+    for batch in range(0, len(metrics), 10 * MAX_BATCH):
+        client.log_batch(run_id, metrics=metrics[batch : batch + 10 * MAX_BATCH])
 
 
 def _log_params(client, run_id: str, params: Mapping[str, Any]) -> None:

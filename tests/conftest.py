@@ -65,6 +65,12 @@ def reward(tmp_path_factory):
     write(rows, folder / "oversampled", OVERSAMPLED)
     (folder / "work").mkdir()
     config = Config(candidates=("constant", "ensemble"), folds=3, repeats=1, bootstrap=200)
-    run(config, oversampled=folder / "oversampled", reward=folder / "reward", reward_report=folder / "report.html",
-        work=folder / "work")  # fmt: skip
+    run(config, oversampled=folder / "oversampled", reward=folder / "reward", gold=folder / "gold",
+        reward_report=folder / "report.html", work=folder / "work")  # fmt: skip
     return folder / "reward"
+
+
+@pytest.fixture(scope="session")
+def gold(reward):
+    """The gold model that was made beside `reward`, in its folder."""
+    return reward.parent / "gold"

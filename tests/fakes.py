@@ -6,12 +6,12 @@ from functools import cache
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from components.train_sft.sft import tokenize, train
 from memozy.modeling import LanguageModel
 from microworld.contexts import sample_contexts
 from microworld.instructions import sample_instructions, template
 from microworld.vocabulary import train_tokenizer
 from microworld.writer import write_diary
+from pipelines.from_scratch import tokenize, train
 
 QUERIES = ("프롬프트를 써 주세요.", "사진 일기를 쓰는 모델에게 줄 말을 짧게 써 주세요.")
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from memozy.reward.judge import Judge
 from memozy.reward.members import Member, OrdinalMember, SequenceMember
 from memozy.reward.surface import SURFACE
 from memozy.texts import clean
+
+if TYPE_CHECKING:
+    from memozy.policies import Policy
 
 FLOOR = -1.0  # "not a diary" on the raters' scale
 TRUSTED = ["scipy.sparse._csr.csr_matrix"]  # all that a model file may hold beyond what skops itself trusts
@@ -154,8 +158,9 @@ class RewardModel:
         return _hash(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, cache: ScoreCache | None = None) -> RewardModel:
-        """Read what `save` wrote. cache: where scores are kept, if longer than this object lives.
+    def load(cls, folder: str | Path, cache: ScoreCache | None = None, backbone: Policy | None = None) -> RewardModel:
+        """Read what `save` wrote. cache: where scores are kept, if longer than this object lives. backbone: a policy in
+        memory, whose base weights a sequence model on the same base shares (`SequenceScorer.load`).
 
         Raises InputError where a file is missing, damaged, written by another version, holds a type that is not trusted,
         or was trained on other features than this code computes.
@@ -171,7 +176,9 @@ class RewardModel:
             calibration, known = content["calibration"], content["encoder_identity"]
             model = cls(
                 reading=Reading(**content["reading"]),
-                members={name: _restored(m, folder / "members" / name) for name, m in content["members"].items()},
+                members={
+                    name: _restored(m, folder / "members" / name, backbone) for name, m in content["members"].items()
+                },
                 weights=content["weights"],
                 gate=Gate(**content["gate"]),
                 calibration=Calibration(**{**calibration, "offsets": tuple(calibration["offsets"])}),
@@ -202,14 +209,14 @@ def _stored(member: Member | OrdinalMember | SequenceMember) -> dict:
     return {} if isinstance(member, SequenceMember) else vars(member)  # a sequence model has files of its own
 
 
-def _restored(stored: dict, folder: Path) -> Member | OrdinalMember | SequenceMember:
+def _restored(stored: dict, folder: Path, backbone: Policy | None) -> Member | OrdinalMember | SequenceMember:
     if "regressor" in stored:
         return Member(**stored)
     if "coefficients" in stored:
         return OrdinalMember(**stored)
     from memozy.reward.sequence import SequenceScorer
 
-    return SequenceMember(SequenceScorer.load(folder))
+    return SequenceMember(SequenceScorer.load(folder, backbone))
 
 
 def _hash(folder: Path) -> str:

@@ -7,24 +7,24 @@ them again. Training: `components/train_reward/lora.py`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memozy.records import InputError
-from memozy.stages import digest
+from memozy.reward.backbone import same_base, upon, with_adapters
+from memozy.weights import model_digest, model_folder
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
+
+    from memozy.policies import Policy
 
 TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 16384}  # padding included; on a CPU more only leaves the caches
 KEPT = ("base", "revision", "base_digest", "rank", "max_length", "scale", "offset")  # what sequence.json holds
@@ -59,9 +59,9 @@ class SequenceScorer:
         """
         from transformers import AutoTokenizer
 
-        folder = _base_folder(base, revision)
-        base_digest = _base_digest(folder)
-        model = _with_adapters(folder, rank, seed)
+        folder = model_folder(base, revision)
+        base_digest = model_digest(folder)
+        model = with_adapters(folder, rank, seed)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         # a causal head reads the last token that is no padding: it should be the one every text is closed with
         specials = [tokenizer.pad_token, *tokenizer.all_special_tokens]
@@ -117,9 +117,12 @@ class SequenceScorer:
         (folder / "sequence.json").write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: str | Path) -> SequenceScorer:
+    def load(cls, folder: str | Path, backbone: Policy | None = None) -> SequenceScorer:
         """Read what `save` wrote; it says what it said before, bit for bit on the same hardware with as many threads.
 
+        backbone: a policy in memory. Where it stands on the same base, in the precision that is used here, its base
+        weights are this model's too, and the adapters are put beside the policy's instead of being merged: no second copy
+        lies in memory, and what is said differs by rounding. Not to be asked while the policy's adapters are merged.
         Raises InputError where the base is missing, is not the one it was trained on, or the adapters do not fit it.
         """
         from peft import set_peft_model_state_dict
@@ -131,18 +134,20 @@ class SequenceScorer:
         if not file.is_file():
             raise InputError("no such file", file=file, remedy="Train the sequence model first")
         kept = json.loads(file.read_text(encoding="utf-8"))
-        base = _base_folder(kept["base"], kept["revision"])
-        if _base_digest(base) != kept["base_digest"]:
+        base = model_folder(kept["base"], kept["revision"])
+        if model_digest(base) != kept["base_digest"]:
             raise InputError("is not the base this model was trained on: its weights or configuration have changed",
                              file=file, field="base", value=kept["base"],
                              remedy="Put the old base back there, or train again on this one")  # fmt: skip
-        model = _with_adapters(base, kept["rank"], seed=0)
+        shared = backbone is not None and same_base(backbone, kept["base_digest"])
+        model = upon(backbone, kept["rank"]) if shared else with_adapters(base, kept["rank"], seed=0)
         result = set_peft_model_state_dict(model, load_file(folder / "adapter.safetensors"))
         trained = {name for name, p in model.named_parameters() if p.requires_grad}
         if result.unexpected_keys or trained & set(result.missing_keys):
             raise InputError("does not fit its base", file=folder / "adapter.safetensors", value=kept["base"],
                              remedy="Train again with this version")  # fmt: skip
-        return cls(model, AutoTokenizer.from_pretrained(folder), **kept).merged()
+        scorer = cls(model, AutoTokenizer.from_pretrained(folder), **kept)
+        return scorer if shared else scorer.merged()
 
     def merged(self) -> SequenceScorer:
         """With the adapters added into the base's weights in memory: as fast as the base alone, no longer trainable."""
@@ -157,79 +162,3 @@ def _batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
         n = max(1, tokens // lengths[order[0]])
         yield order[:n]
         order = order[n:]
-
-
-def _base_folder(base: str, revision: str | None) -> Path:
-    """Where the base's files lie, fetched from the hub where it is no folder. Raises InputError."""
-    from huggingface_hub import snapshot_download
-
-    if Path(base).is_dir():
-        return Path(base)
-    try:
-        return Path(snapshot_download(base, revision=revision, ignore_patterns=["*/*"],
-                                      allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]))  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise InputError("no base model can be had from here", field="base", value=base,
-                         remedy=f"Put the model there, or a link to it, or name a folder or hub name "
-                                f"({str(error).splitlines()[0]})") from None  # fmt: skip
-
-
-def _base_digest(folder: Path) -> str:
-    """SHA-256 over what a base computes with: config.json and its weights. Raises InputError where it has none."""
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights or not (folder / "config.json").is_file():
-        raise InputError("holds no config.json and *.safetensors", file=folder,
-                         remedy="Save the model with safe_serialization=True: pickled weights are never read")  # fmt: skip
-    files = [(p, p.stat()) for p in (folder / "config.json", *weights)]
-    return _listed_digest(tuple((p.name, p.resolve(), s.st_size, s.st_mtime_ns) for p, s in files))
-
-
-@cache
-def _listed_digest(files: tuple[tuple[str, Path, int, int], ...]) -> str:
-    """SHA-256 over files of (name, path, size, mtime): a cross-validation starts from one base dozens of times."""
-    return hashlib.sha256("".join(f"{name} {digest(path)}\n" for name, path, *_ in files).encode()).hexdigest()
-
-
-def _with_adapters(folder: Path, rank: int, seed: int) -> PeftModel:
-    """The base with one logit; trainable: adapters on every linear layer, and whatever the base's files do not hold."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForSequenceClassification
-
-    gpu = torch.cuda.is_available()
-    with quiet(), torch.random.fork_rng():
-        torch.manual_seed(seed)
-        try:
-            base, report = AutoModelForSequenceClassification.from_pretrained(
-                folder, num_labels=1, dtype=torch.bfloat16 if gpu else torch.float32, use_safetensors=True,
-                trust_remote_code=False, ignore_mismatched_sizes=True, output_loading_info=True,
-            )  # fmt: skip
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot be a base: {str(error).splitlines()[0]}", file=folder,
-                             remedy="Name a model that transformers has a sequence classifier for") from None  # fmt: skip
-        base.config.use_cache = False
-        made_here = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-        heads = sorted({key.rpartition(".")[0] for key in made_here})
-        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", modules_to_save=heads or None)
-        model = get_peft_model(base, lora)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()  # small steps are lost in bfloat16
-    return model.to("cuda" if gpu else "cpu")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the bars and warnings of transformers: a new head is what is wanted, not a mishap."""
-    import warnings
-
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):
-            yield
-    finally:
-        logging.set_verbosity(level)

@@ -1,7 +1,8 @@
 import pytest
+import scipy.stats
 import torch
 
-from memozy.modeling import LanguageModel, generate
+from memozy.modeling import LanguageModel, generate, inverse_cdf
 from tests.fakes import tiny_lm
 
 PROMPTS = [
@@ -64,3 +65,31 @@ def test_save_and_load_keep_every_logit(tmp_path):
     ids = torch.tensor([lm.chat_ids(PROMPTS[2])])
     assert again.chat_ids(PROMPTS[2]) == ids[0].tolist()
     assert torch.equal(lm.model(ids).logits, again.model(ids).logits)
+
+
+def test_a_reply_depends_neither_on_the_batch_nor_on_who_else_is_asked():
+    lm = tiny_lm()
+    prompts = PROMPTS * 5
+    together = draw(lm, prompts)
+    assert draw(lm, prompts, batch_size=2).tokens == together.tokens
+    assert draw(lm, prompts, rows=slice(1, None, 3)).tokens == together.tokens[1::3]
+
+
+def test_the_inverse_of_the_distribution_function_by_hand():
+    """Probabilities 0.5, 0, 0.3, 0.2: the function jumps to 0.5, stays, to 0.8, to 1."""
+    logp = torch.tensor([0.5, 0.0, 0.3, 0.2]).log().expand(6, -1)
+    uniforms = torch.tensor([0.0, 0.49, 0.51, 0.79, 0.81, 0.999999], dtype=torch.float64)[:, None]
+    assert inverse_cdf(logp, uniforms)[:, 0].tolist() == [0, 0, 2, 2, 3, 3]
+
+
+def test_replies_follow_the_models_distribution():
+    """First tokens of 4,000 replies against the softmax: chi-square over the commonest tokens, 0.1 % level."""
+    lm = tiny_lm()
+    ids = lm.chat_ids(PROMPTS[0])
+    drawn = generate(lm, [ids] * 4000, max_new_tokens=1, temperature=0.7, rng=torch.Generator().manual_seed(0))
+    p = (lm.model(torch.tensor([ids])).logits[0, -1] / 0.7).softmax(-1)
+    common = (p * 4000 >= 20).nonzero()[:, 0].tolist()
+    counts = [sum(t == [token] for t in drawn.tokens) for token in common]
+    expected = [4000 * p[token].item() for token in common]
+    counts, expected = [*counts, 4000 - sum(counts)], [*expected, 4000 - sum(expected)]
+    assert len(common) > 3 and scipy.stats.chisquare(counts, expected).pvalue > 1e-3

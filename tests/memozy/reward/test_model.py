@@ -39,6 +39,14 @@ def saved(model, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The same of a model of one ridge, which is read faster."""
+    folder = tmp_path_factory.mktemp("small")
+    fitted("ngrams", rated_rows(20, 1, seed=1), tmp_path_factory.mktemp("work")).save(folder)
+    return folder
+
+
 def assert_same(one: Prediction, other: Prediction) -> None:
     for field in fields(Prediction):
         assert np.array_equal(getattr(one, field.name), getattr(other, field.name)), field.name
@@ -141,7 +149,7 @@ def test_an_interval_without_end_is_kept(model, tmp_path):
 
 
 def test_equal_models_are_equal_files_and_equal_hashes(tmp_path):
-    rows = rated_rows(60, 1, seed=6)
+    rows = rated_rows(30, 1, seed=6)
     work = tmp_path / "work"
     one, same, other = (fitted("trees", rows, work, seed=s).save(tmp_path / str(i)) for i, s in enumerate((0, 0, 1)))
     assert one == same != other, "the seed decides"
@@ -237,11 +245,12 @@ def test_what_the_judge_cannot_grade_has_the_lowest_grade_and_what_is_shut_is_no
         assert (judged.predict([sabotage] * 3).score == -1).all()  # however many fail
 
 
-def test_a_judge_is_kept_with_its_examples(model, tmp_path):
+def test_a_judge_is_kept_with_its_examples(small, tmp_path):
     from memozy.llm import LLMConfig
     from memozy.reward.judge import Example, Judge
 
     judge = Judge(LLMConfig(backend="local", model="some/folder"), "무엇이든 0", (Example("오늘", 0.5, "g"),))
+    model = RewardModel.load(small)
     with_judge = replace(model, judge=judge).save(tmp_path / "a")
     assert RewardModel.load(tmp_path / "a").judge == judge
     assert with_judge != model.save(tmp_path / "b"), "it is part of what the model is"
@@ -272,12 +281,12 @@ def test_a_stored_function_is_refused(tmp_path):
         RewardModel.load(tmp_path)
 
 
-def test_missing_damaged_and_foreign_files_are_named(saved, tmp_path):
+def test_missing_damaged_and_foreign_files_are_named(small, tmp_path):
     import skops.io
 
     with pytest.raises(InputError, match=r"model\.skops: no such file"):
         RewardModel.load(tmp_path)
-    whole = (saved / "model.skops").read_bytes()
+    whole = (small / "model.skops").read_bytes()
     for damaged in (b"not a zip", b"", whole[: len(whole) // 2]):
         (tmp_path / "model.skops").write_bytes(damaged)
         with pytest.raises(InputError, match="is damaged"):
@@ -306,14 +315,14 @@ def _with_parts(saved, target, change) -> None:
     lambda parts: parts.update({"schema.json": b"\xff"}),
     lambda parts: parts.update(dict.fromkeys((n for n in parts if n.endswith(".npy")), b"")),
 ], ids=["no schema", "no array", "half a schema", "no object", "no text", "empty arrays"])  # fmt: skip
-def test_an_archive_with_broken_parts_is_damaged(saved, tmp_path, change):
-    _with_parts(saved, tmp_path, change)
+def test_an_archive_with_broken_parts_is_damaged(small, tmp_path, change):
+    _with_parts(small, tmp_path, change)
     with pytest.raises(InputError, match=r"model\.skops: is damaged .*\. Train it again or fetch it anew"):
         RewardModel.load(tmp_path)
 
 
-def test_a_flipped_byte_is_damage(saved, tmp_path):
-    whole = bytearray((saved / "model.skops").read_bytes())
+def test_a_flipped_byte_is_damage(small, tmp_path):
+    whole = bytearray((small / "model.skops").read_bytes())
     whole[len(whole) // 2] ^= 0xFF
     (tmp_path / "model.skops").write_bytes(whole)
     with pytest.raises(InputError, match="is damaged"):
@@ -329,8 +338,8 @@ def test_a_flipped_byte_is_damage(saved, tmp_path):
     lambda content: next(iter(content["members"].values())).update(older=1),
     lambda content: content.update(members=["ridge"]),
 ], ids=["no calibration", "no mean", "less gate", "older field", "no offsets", "older member", "no names"])  # fmt: skip
-def test_a_model_of_another_version_is_refused(saved, tmp_path, change):
-    content = archive.read(saved / "model.skops", TRUSTED)
+def test_a_model_of_another_version_is_refused(small, tmp_path, change):
+    content = archive.read(small / "model.skops", TRUSTED)
     change(content)
     archive.write(tmp_path / "model.skops", content)
     with pytest.raises(InputError, match=r"was written by another version \(.*\)\. Train it again with this version"):
@@ -340,8 +349,8 @@ def test_a_model_of_another_version_is_refused(saved, tmp_path, change):
 @pytest.mark.parametrize(("kept", "said"), [
     (None, r"sequence\.json: no such file"), ("{", r"is damaged \("), ("{}", r"was written by another version \("),
 ])  # fmt: skip
-def test_a_sequence_model_without_its_file_is_refused(saved, tmp_path, kept, said):
-    content = archive.read(saved / "model.skops", TRUSTED)
+def test_a_sequence_model_without_its_file_is_refused(small, tmp_path, kept, said):
+    content = archive.read(small / "model.skops", TRUSTED)
     content["members"]["lora"] = {}  # its files are in a folder of its own
     archive.write(tmp_path / "model.skops", content)
     (tmp_path / "members/lora").mkdir(parents=True)

@@ -11,9 +11,11 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, BertConfig
 
+from memozy import policies, weights
 from memozy.records import InputError
 from memozy.reward import sequence
 from memozy.reward.sequence import SequenceScorer
+from memozy.weights import Weights
 from tests.fakes import tiny_lm, tokenizer
 
 TEXTS = ["바다에 갔다.", "오늘 친구와 산에 다녀왔고 노을이 고왔다. 참 설렜다.", "가족과 길을 걸었다. " * 20, "", "빛", "산 강 길"]
@@ -77,6 +79,52 @@ def test_what_is_saved_does_not_grow_with_the_base(bases, tmp_path):
     assert (tmp_path / "adapter.safetensors").stat().st_size < 4 * trained + 10_000
 
 
+def trained_policy(base):
+    """A policy on `base` whose adapter says something else than the base, with a reference beside it."""
+    policy = policies.start(str(base), Weights(), rank=2, seed=0)
+    policy.lm.model.add_adapter("reference", policy.lm.model.peft_config[policies.ADAPTER])
+    with torch.no_grad():
+        for name, parameter in policy.lm.model.named_parameters():
+            if "lora" in name:
+                parameter += 0.1
+    return policy
+
+
+def test_upon_a_policys_own_base_weights_it_says_the_same_and_the_policy_too(bases, tmp_path, monkeypatch):
+    adapted(bases / "causal").save(tmp_path)
+    merged = SequenceScorer.load(tmp_path).predict(TEXTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(SequenceScorer, "merged", lambda self: self)
+        alone = SequenceScorer.load(tmp_path).predict(TEXTS).tolist()  # a copy of its own, as it will be upon another's
+    policy = trained_policy(bases / "causal")
+    ids = torch.tensor([policy.lm.chat_ids("빛")])
+    trainable = {name for name, p in policy.lm.model.named_parameters() if p.requires_grad}
+    said = policy.lm.model(ids).logits
+    base = [p for name, p in policy.lm.model.get_base_model().base_model.named_parameters() if "lora" not in name]
+    scorer = SequenceScorer.load(tmp_path, policy)
+    assert scorer.predict(TEXTS).tolist() == alone
+    assert alone == pytest.approx(merged, rel=1e-5)
+    own = {p.data_ptr() for p in scorer.model.parameters()}
+    assert len(base) == 2 * 9 + 2 and {p.data_ptr() for p in base} <= own  # 7 matrices and 2 norms a layer
+    assert len(own - {p.data_ptr() for p in base}) == 2 * 7 * 2 + 2  # adapters, the head and its unused original
+    assert torch.equal(policy.lm.model(ids).logits, said), "the policy is what it was"
+    assert {name for name, p in policy.lm.model.named_parameters() if p.requires_grad} == trainable
+    with torch.no_grad():  # nor does the reward move with what the policy learns
+        for name, parameter in policy.lm.model.named_parameters():
+            if "lora" in name:
+                parameter += 0.5
+    assert scorer.predict(TEXTS).tolist() == alone
+
+
+def test_upon_another_base_or_precision_it_has_a_copy_of_its_own(bases, tmp_path):
+    adapted(bases / "causal").save(tmp_path / "scorer")
+    alone = SequenceScorer.load(tmp_path / "scorer").predict(TEXTS).tolist()
+    tiny_lm(seed=1).save(tmp_path / "other")
+    for model, dtype in ((tmp_path / "other", "float32"), (bases / "causal", "bfloat16")):
+        policy = policies.start(str(model), Weights(dtype=dtype), rank=2, seed=0)
+        assert SequenceScorer.load(tmp_path / "scorer", policy).predict(TEXTS).tolist() == alone
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
 def test_another_base_in_the_same_place_is_refused(bases, file, tmp_path):
     base = shutil.copytree(bases / "causal", tmp_path / "base")
@@ -95,7 +143,7 @@ def test_a_missing_base_is_named_with_a_remedy(bases, tmp_path):
     base = shutil.copytree(bases / "causal", tmp_path / "base")
     adapted(base).save(tmp_path / "scorer")
     shutil.rmtree(base)
-    with pytest.raises(InputError, match=r"field 'base', value .*base': no base model can be had .*Put the model there"):
+    with pytest.raises(InputError, match=r"field 'model', value .*base': no model can be loaded .*Put it there"):
         SequenceScorer.load(tmp_path / "scorer")
     base.symlink_to(bases / "causal")
     assert len(SequenceScorer.load(tmp_path / "scorer").predict(TEXTS)) == len(TEXTS)
@@ -181,8 +229,8 @@ def test_importing_it_does_not_import_torch():
 
 def test_the_base_is_hashed_once_until_its_files_change(bases, tmp_path):
     base = shutil.copytree(bases / "causal", tmp_path / "base")
-    sequence._listed_digest.cache_clear()
+    weights._listed_digest.cache_clear()
     same = {SequenceScorer.fresh(str(base), None, rank=4, max_length=64, seed=s).base_digest for s in range(3)}
-    assert len(same) == 1 and sequence._listed_digest.cache_info()[:2] == (2, 1), "(hits, misses)"
+    assert len(same) == 1 and weights._listed_digest.cache_info()[:2] == (2, 1), "(hits, misses)"
     tiny_lm(seed=1).save(base)
     assert SequenceScorer.fresh(str(base), None, rank=4, max_length=64, seed=0).base_digest not in same
