@@ -1,21 +1,24 @@
-"""PPO's losses and the KL terms around them, as pure functions. Shapes: B rollouts, T tokens.
+"""PPO's losses, what a token earns and the KL terms around them, as pure functions. Shapes: B rollouts, R tokens.
 
-The losses are sums over tokens divided by `n_tokens`, the token count of the whole mini-batch, so
-that gradients do not depend on how a mini-batch is cut into micro-batches.
+The losses are sums over tokens divided by `n_tokens`, the token count of the whole mini-batch on all ranks: so the
+gradients of its micro-batches add up to the gradient of the whole, however it is cut.
 """
 
 import torch
 from torch import Tensor
 
+from components.train_ppo.gae import last_token, mean_and_variance
+
 
 def policy_loss(
     logp: Tensor, old_logp: Tensor, advantages: Tensor, mask: Tensor, clip: float, n_tokens: float
 ) -> Tensor:
-    """Clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7), a scalar to minimise.
+    """Clipped surrogate (Schulman et al. 2017, arXiv:1707.06347, eq. 7), a scalar to minimise.
 
         ρ_t = exp(logp_t - old_logp_t)        L = -1/n Σ min(ρ_t A_t, clip(ρ_t, 1-ε, 1+ε) A_t)
 
-    All tensors [B, T]; clip is ε.
+    The minimum takes away what a ratio outside 1±ε would gain, and leaves what it would lose: there the gradient is 0,
+    or points back. All tensors [B, R]; clip is ε.
     """
     ratio = torch.exp((logp - old_logp) * mask)
     worse = torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
@@ -25,31 +28,44 @@ def policy_loss(
 def value_loss(
     values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float, n_tokens: float
 ) -> Tensor:
-    """½ max of the squared errors of the value and of the value kept within ±clip of the old one, per token."""
+    """½ max of the squared errors of the value and of the value kept within ±clip of the old one, per token; a scalar.
+
+    L = 1/n Σ ½ max((V - G)², (V_old + clip(V - V_old, -ε, ε) - G)²). All tensors [B, R]; clip is ε, in units of reward.
+    """
     kept = old_values + (values - old_values).clamp(-clip, clip)
     error = torch.max((values - returns) ** 2, (kept - returns) ** 2)
     return 0.5 * (error * mask).sum() / n_tokens
 
 
 def token_rewards(scores: Tensor, logp: Tensor, ref_logp: Tensor, mask: Tensor, kl_coef: float) -> Tensor:
-    """What each token earns, [B, T]: -β (logp - ref_logp), and the rollout's score [B] on its last token.
+    """What each token earns, [B, R]: -β (logp - ref_logp), and the rollout's score [B] on its last token.
 
     The first term sums to -β times the k1 estimate of KL(policy ‖ reference) (Ziegler et al. 2019,
-    arXiv 1909.08593, eq. 2).
+    arXiv:1909.08593, eq. 2): straying from the reference is paid for token by token, where it happens.
     """
     rewards = -kl_coef * (logp - ref_logp) * mask
-    last = mask.sum(dim=1).long() - 1  # [B]
-    rewards[torch.arange(len(scores)), last] += scores
+    rewards[torch.arange(len(scores), device=scores.device), last_token(mask)] += scores
     return rewards
 
 
+def overlong_penalty(lengths: Tensor, start: int, longest: int) -> Tensor:
+    """0 up to `start` tokens, from there linearly down to -1 at `longest`: [B], for lengths [B].
+
+    Yu et al. 2025 (DAPO), arXiv:2503.14476, eq. 13, with L_max = longest and L_cache = longest - start.
+    """
+    return ((start - lengths) / (longest - start)).clamp(-1, 0)
+
+
 def kl_k1(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    """Nats per rollout, [B]: Σ_t (logp - ref_logp), unbiased, may be negative."""
+    """Nats per rollout, [B]: Σ_t d_t with d = logp - ref_logp; unbiased, may be negative (Schulman 2020)."""
     return ((logp - ref_logp) * mask).sum(dim=1)
 
 
 def kl_k3(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    """Nats per rollout, [B]: Σ_t (e^{-d} - 1 + d) with d = logp - ref_logp; unbiased, never negative (Schulman 2020)."""
+    """Nats per rollout, [B]: Σ_t (e^{-d_t} - 1 + d_t) with d = logp - ref_logp; never negative (Schulman 2020).
+
+    Unbiased too, token by token, and steadier than k1 while the two policies are close.
+    """
     d = (logp - ref_logp) * mask
     return (torch.expm1(-d) + d).sum(dim=1)
 
@@ -63,7 +79,9 @@ def adapt_kl_coef(kl_coef: float, kl: float, target: float, least: float) -> flo
     return max(least, kl_coef * (1 + min(0.2, max(-0.2, kl / target - 1))))
 
 
-def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
-    """1 - Var(returns - values) / Var(returns) over the mask's tokens; 1 is perfect, 0 as good as the mean."""
-    v, r = values[mask > 0], returns[mask > 0]
-    return float(1 - (r - v).var(correction=0) / r.var(correction=0).clamp(min=1e-8))
+def explained_variance(errors: Tensor, returns: Tensor) -> float:
+    """1 - Var(G - V) / Var(G): 1 is perfect, 0 as good as the mean, below it worse.
+
+    errors, returns: the `moments` [3] of G - V and of G over the same tokens.
+    """
+    return float(1 - mean_and_variance(errors)[1] / mean_and_variance(returns)[1].clamp(min=1e-8))

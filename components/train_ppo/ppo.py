@@ -1,140 +1,131 @@
-"""The PPO loop: roll out, score, estimate advantages, update; one call of `step` per update.
+"""The PPO loop: roll out, score, estimate advantages, learn; one call of `step` per update.
 
-Every random draw of update u comes from generators seeded by (seed, u), so a run that is resumed
-from the state after update u-1 goes on bit for bit as if it had never stopped.
+Every random draw of update u comes from generators seeded by (seed, u), so a run that is resumed from the state after
+update u-1 goes on bit for bit as if it had never stopped. Several ranks (accelerate) roll out and train a share of the
+rollouts each, and add up gradients and statistics: they take the steps that one rank would take, but for rounding.
 """
 
 import time
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
+from components.train_ppo.actor_critic import ActorCritic
 from components.train_ppo.config import Config
-from components.train_ppo.gae import gae, masked_mean, whiten
-from components.train_ppo.losses import (
-    adapt_kl_coef,
-    explained_variance,
-    kl_k1,
-    kl_k3,
-    policy_loss,
-    token_rewards,
-    value_loss,
-)
-from components.train_ppo.policy import Policy, Tokens
-from memozy.modeling import generate, load_training_state, training_state
+from components.train_ppo.experience import Experience
+from components.train_ppo.gae import moments, whiten
+from components.train_ppo.learner import Learner
+from components.train_ppo.losses import adapt_kl_coef, explained_variance, kl_k1, kl_k3
+from components.train_ppo.measures import distinct, distinct_2
+from components.train_ppo.ranks import Ranks
+from memozy.environments import Environment
+from memozy.modeling import generate
 
-Scorer = Callable[[Sequence[str], int], np.ndarray]  # (responses, update) -> scores [B] in [-1, 1]
+SAMPLES = 4  # rollouts of an update that are shown
 
 
 class PPO:
-    """A policy in training. `score` judges responses; one that ran out of tokens before its EOS scores -1."""
+    """A policy in training. `actor` is made of the policy that training started from, also to go on from a state."""
 
-    def __init__(self, policy: Policy, queries: Sequence[str], score: Scorer, config: Config) -> None:
-        self.policy, self.score, self.config = policy, score, config
-        self.queries = [policy.lm.chat_ids(q) for q in queries]
+    def __init__(self, actor: ActorCritic, environment: Environment, config: Config,
+                 accelerator: Accelerator | None = None) -> None:  # fmt: skip
+        self.actor, self.environment, self.config = actor, environment, config
+        self.ranks = Ranks(accelerator or Accelerator(cpu=actor.lm.device.type == "cpu"))
+        self.learner = Learner(actor, config, self.ranks)
         self.kl_coef = config.kl_coef
-        self.optimizer = torch.optim.AdamW(policy.trained().values(), lr=config.learning_rate, weight_decay=0.0)
 
     def step(self, update: int) -> tuple[dict[str, float], list[dict]]:
-        """One update. -> (numbers to log, samples: {prompt, score, kl} of a few rollouts)."""
-        c, started = self.config, time.monotonic()
-        queries = [self.queries[(update * c.rollouts + i) % len(self.queries)] for i in range(c.rollouts)]
-        replies = generate(self.policy.lm, queries, max_new_tokens=c.max_new_tokens, temperature=c.temperature,
-                           rng=_generator(c.seed, update, 0))  # fmt: skip
-        rolled = time.monotonic()
-        texts = [self.policy.lm.text(r) for r in replies.tokens]
-        scores = torch.tensor(self.score(texts, update), dtype=torch.float32)
-        scores = torch.where(torch.tensor(replies.finished), scores, -1.0)  # [B]
-        scored = time.monotonic()
+        """One update. -> (numbers to log, samples {step, query, response, score, kl, and gold where there is one}).
 
-        tokens = Tokens.pack(queries, replies.tokens, self.policy.lm.pad_id)
-        old_logp = torch.zeros_like(tokens.mask)  # [B, R]
-        for i, row in enumerate(replies.logprobs):
-            old_logp[i, : len(row)] = torch.tensor(row)
-        ref_logp = self.policy.reference_logp(tokens, c.temperature)
-        with torch.no_grad():
-            _, old_values, entropy = self.policy(tokens, c.temperature)
-        rewards = token_rewards(scores, old_logp, ref_logp, tokens.mask, self.kl_coef)
-        advantages, returns = gae(rewards, old_values, tokens.mask, c.gamma, c.lam)
-        kl = kl_k1(old_logp, ref_logp, tokens.mask)  # [B]
-        numbers = {
-            "step": update,
-            "objective/score": scores.mean().item(),
-            "objective/reward": (scores - self.kl_coef * kl).mean().item(),
-            "objective/kl": kl.mean().item(),
-            "objective/kl_k3": kl_k3(old_logp, ref_logp, tokens.mask).mean().item(),
-            "objective/kl_coef": self.kl_coef,
-            "objective/entropy": masked_mean(entropy, tokens.mask).item(),
-            "objective/length": tokens.mask.sum(dim=1).mean().item(),
-            "objective/eos_rate": float(np.mean(replies.finished)),
-            "objective/distinct": len(set(texts)) / len(texts),
-            "ppo/value/explained_variance": explained_variance(old_values, returns, tokens.mask),
+        The numbers are over all ranks and the same on each, but for seconds; the samples are this rank's.
+        """
+        c, lm, mine = self.config, self.actor.lm, self.ranks.share(self.config.rollouts)
+        times = [time.monotonic()]
+        queries = self.environment.reset(update, c.rollouts)
+        ids = {query: lm.chat_ids(query) for query in set(queries)}
+        with self.actor.merged():
+            replies = generate(lm, [ids[q] for q in queries], max_new_tokens=c.max_new_tokens, temperature=c.temperature,
+                               rng=_generator(c.seed, update, 0), rows=mine)  # fmt: skip
+        queries, texts = queries[mine], [lm.text(tokens) for tokens in replies.tokens]
+        times.append(time.monotonic())
+        scored = self.environment.score(queries, texts)
+        times.append(time.monotonic())
+
+        x = Experience.of(self.actor, [ids[q] for q in queries], replies, c)
+        mask, lengths = x.rollouts.mask(), x.rollouts.responses  # [b, R], [b]
+        scores = x.scores(torch.tensor(np.asarray(scored.scores), dtype=torch.float32, device=lm.device), c)  # [b]
+        rewards = x.rewards(scores, self.kl_coef, c)  # [b, R]
+        advantages, returns = x.advantages(rewards, c)  # [b, R]
+        kl = kl_k1(x.old_logp, x.ref_logp, mask)  # [b]
+        means = {
+            "objective/score": _mean(scores),
+            **{
+                _name(key): _mean(torch.tensor(np.asarray(v, float), device=lm.device))
+                for key, v in scored.info.items()
+            },
+            "objective/reward": _mean(rewards.sum(dim=1)),
+            "objective/kl": _mean(kl),
+            "objective/kl_k3": _mean(kl_k3(x.old_logp, x.ref_logp, mask)),
+            "objective/entropy": _mean(-x.old_logp[mask > 0]),  # nats a token: an unbiased estimate, from those drawn
+            "objective/length": _mean(lengths),
+            "objective/eos_rate": _mean(x.finished),
         }
-        numbers |= self._optimise(update, tokens, old_logp, old_values, whiten(advantages, tokens.mask), returns)
-        self.kl_coef = adapt_kl_coef(self.kl_coef, numbers["objective/kl"], c.kl_target, c.kl_coef)
-        ended = time.monotonic()
+        everyones = torch.zeros(c.rollouts, device=lm.device)
+        everyones[mine] = lengths.float()
+        totals = self.ranks.sum({
+            **means, "lengths": everyones, "advantages": moments(advantages, mask), "returns": moments(returns, mask),
+            "errors": moments(returns - x.values[:, :-1], mask),
+        })  # fmt: skip
+        if c.whiten:
+            advantages = whiten(advantages, mask, totals["advantages"])
+        learned = self.learner.learn(x, advantages, returns, totals["lengths"], _generator(c.seed, update, 1))
+        times.append(time.monotonic())
+
+        numbers = {name: (totals[name][0] / totals[name][1]).item() for name in means if totals[name][1] > 0}
+        if {"objective/proxy", "objective/gold"} <= numbers.keys():
+            numbers["objective/gap"] = numbers["objective/proxy"] - numbers["objective/gold"]
+        said = self.ranks.gather(texts)
         numbers |= {
-            "seconds/rollout": rolled - started,
-            "seconds/score": scored - rolled,
-            "seconds/update": ended - scored,
+            "step": update,
+            "objective/kl_coef": self.kl_coef,
+            "objective/distinct": distinct(said),
+            "objective/distinct_2": distinct_2(said),
+            "ppo/value/explained_variance": explained_variance(totals["errors"], totals["returns"]),
+            **learned,
         }
-        samples = [{"step": update, "prompt": t, "score": s, "kl": k}
-                   for t, s, k in list(zip(texts, scores.tolist(), kl.tolist(), strict=True))[:4]]  # fmt: skip
+        written = totals["lengths"].sum().item()
+        for i, (phase, tokens) in enumerate(
+            (("rollout", written), ("score", written), ("update", learned["ppo/tokens"]))
+        ):
+            seconds = times[i + 1] - times[i]
+            numbers |= {f"seconds/{phase}": seconds, f"tokens_per_second/{phase}": tokens / max(seconds, 1e-9)}
+        self.kl_coef = adapt_kl_coef(self.kl_coef, numbers["objective/kl"], c.kl_target, c.kl_coef)
+        samples = [
+            {"step": update, "query": queries[i], "response": texts[i], "score": scores[i].item(), "kl": kl[i].item()}
+            for i in range(min(SAMPLES, len(texts)))
+        ]
+        for sample, gold in zip(samples, scored.info.get("gold", ())):  # noqa: B905 - fewer samples than rollouts
+            sample["gold"] = float(gold)
         return numbers, samples
-
-    def _optimise(self, update: int, tokens: Tokens, old_logp: Tensor, old_values: Tensor, advantages: Tensor,
-                  returns: Tensor) -> dict[str, float]:  # fmt: skip
-        """`epochs` passes over the rollouts in `mini_batches`; stops early where the policy has moved too far."""
-        c, rng = self.config, _generator(self.config.seed, update, 1)
-        seen: dict[str, list[float]] = {
-            k: [] for k in ("clipfrac", "approxkl", "policy_loss", "value_loss", "norm", "ratio")
-        }
-        stopped = 0.0
-        for _ in range(c.epochs):
-            for index in torch.randperm(len(tokens.ids), generator=rng).chunk(c.mini_batches):
-                batch = tokens.rows(index)
-                r = batch.mask.shape[1]
-                old_lp, old_v = old_logp[index, :r], old_values[index, :r]
-                n_tokens = batch.mask.sum().item()
-                logp, values, _ = self.policy(batch, c.temperature)
-                pg = policy_loss(logp, old_lp, advantages[index, :r], batch.mask, c.clip, n_tokens)
-                vf = value_loss(values, old_v, returns[index, :r], batch.mask, c.value_clip, n_tokens)
-                (pg + c.value_coef * vf).backward()
-                norm = torch.nn.utils.clip_grad_norm_(self.policy.trained().values(), c.max_grad_norm)
-                self.optimizer.step()
-                self.optimizer.zero_grad(set_to_none=True)
-                with torch.no_grad():
-                    ratio = torch.exp((logp - old_lp) * batch.mask)
-                    seen["clipfrac"].append(masked_mean(((ratio - 1).abs() > c.clip).float(), batch.mask).item())
-                    seen["approxkl"].append((kl_k3(old_lp, logp, batch.mask).sum() / n_tokens).item())
-                    seen["ratio"].append((ratio - 1).abs().max().item())
-                seen["policy_loss"].append(pg.item())
-                seen["value_loss"].append(vf.item())
-                seen["norm"].append(norm.item())
-            if seen["approxkl"][-1] > c.stop_at_approx_kl:
-                stopped = 1.0
-                break
-        return {
-            "ppo/policy/clipfrac": float(np.mean(seen["clipfrac"])),
-            "ppo/policy/approxkl": float(np.mean(seen["approxkl"])),
-            "ppo/policy/loss": float(np.mean(seen["policy_loss"])),
-            "ppo/policy/max_ratio_deviation": max(seen["ratio"]),
-            "ppo/policy/first_ratio_deviation": seen["ratio"][0],
-            "ppo/policy/stopped_early": stopped,
-            "ppo/value/loss": float(np.mean(seen["value_loss"])),
-            "ppo/grad_norm": float(np.mean(seen["norm"])),
-            "ppo/optimizer_steps": float(len(seen["norm"])),
-        }
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Everything the next update depends on: tensors (weights, optimiser moments) and plain numbers."""
-        return training_state(self.policy.trained(), self.optimizer), {"kl_coef": self.kl_coef}
+        return self.learner.state(), {"kl_coef": self.kl_coef}
 
     def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, float]) -> None:
-        load_training_state(self.policy.trained(), self.optimizer, tensors)
+        self.learner.load_state(tensors)
         self.kl_coef = numbers["kl_coef"]
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Sum and count of what is not NaN, [2]: they add up over ranks."""
+    return torch.stack([x.double().nan_to_num().sum(), (~x.double().isnan()).double().sum()])
+
+
+def _name(key: str) -> str:
+    return f"objective/{key}" if key in ("proxy", "gold") else f"env/{key}"
 
 
 def _generator(seed: int, update: int, stream: int) -> torch.Generator:

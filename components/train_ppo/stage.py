@@ -1,79 +1,66 @@
-"""Stage `train_ppo`: PPO teaches the policy to write prompts whose diaries the reward model likes."""
+"""Stage `train_ppo`: a policy learns what the environment's scores reward, and is stopped before it learns to cheat."""
 
 import json
 import math
-
-from safetensors.torch import load_file
+import shutil
+from pathlib import Path
 
 from components.train_ppo.config import Config
-from components.train_ppo.environment import PromptDiary
-from components.train_ppo.policy import Policy
-from components.train_ppo.ppo import PPO
+from components.train_ppo.guards import hacking, kept, too_far, verdict
 from memozy import ledger
-from memozy.llm import open_llm
-from memozy.modeling import LanguageModel, save_tensors
-from memozy.records import QUERIES, InputError, read_contexts, read_jsonl, write_jsonl
-from memozy.reward import RewardModel, ScoreCache
-from memozy.stages import In, Out, Progress, Result, Work
+from memozy.records import InputError, write_jsonl
+from memozy.stages import In, OptionalIn, Out, Progress, Result, Work
 
 
-def run(config: Config, *, sft: In, reward: In, policy: Out, curves: Out, samples: Out, work: Work) -> Result:
-    """Read the SFT model and the reward model; write the trained `policy`, its `curves` and `samples`.
+def run(config: Config, *, start: In, reward: OptionalIn = None, gold: OptionalIn = None, policy: Out, curves: Out,
+        samples: Out, ppo_report: Out, work: Work) -> Result:  # fmt: skip
+    """Go on training the policy in `start`; write the `policy` kept, `curves`, `samples` and the page `ppo_report`.
 
-    sft: folder with `model/` and `queries.jsonl`. policy: folder with `model/` (the adapter merged into
-    plain weights) and the same queries. The policy kept is the one after the update with
-    the highest smoothed score among those whose KL was within the target. Killed, it goes on from the last
-    whole update; the calls of the update that was cut short are in the ledger. Raises InputError when an
-    update's numbers are not finite.
+    reward: the reward model, which the diary tasks need. gold: a second one that watches, where its card says that it
+    is usable. curves: JSONL, one row per update, `kept` in that of the update whose policy is kept (`guards.kept`).
+    samples: JSONL of {when, step, query, response, score, kl, …}; when: "training", or "before" and "after" for the
+    answers of the two policies to the same queries. Killed, it goes on from the last whole update, bit for bit; what an
+    update cut short had asked a language model is in the ledger. Raises InputError where numbers are not finite.
     """
-    queries = read_jsonl(sft / "queries.jsonl", QUERIES)["query"].to_list()
-    contexts = read_contexts(config.contexts, config.n_contexts).to_dicts()
-    judge = RewardModel.load(reward, ScoreCache(work / "scores.sqlite"))
-    environment = PromptDiary(
-        open_llm(config.llm), judge, contexts, config.contexts_per_prompt, config.seed, config.pessimism
-    )
-    ppo = PPO(
-        Policy(LanguageModel.load(sft / "model"), config.lora_rank, config.seed), queries, environment.score, config
-    )
+    from components.train_ppo import card, comparison, page
+    from components.train_ppo.checkpoints import Checkpoints
+    from memozy import policies
+    from memozy.environments import open_environment
+    from memozy.reward import RewardModel, ScoreCache
 
-    rows: list[dict] = []
-    shown: list[dict] = []
-    checkpoint = work / "checkpoint.json"
-    if checkpoint.exists():
-        saved = json.loads(checkpoint.read_text(encoding="utf-8"))
-        rows, shown = saved["rows"], saved["samples"]
-        ppo.load_state(load_file(work / saved["weights"]), saved["numbers"])
-    else:
-        save_tensors(ppo.state()[0], work / "update-0.safetensors")
-    progress = Progress("train_ppo", config.updates, "updates", start=len(rows))
-    for update in range(len(rows), config.updates):
-        before = spent_usd()
-        numbers, sampled = ppo.step(update)
-        numbers["cost_usd"] = spent_usd() - before
-        diverged = [name for name, value in numbers.items() if not math.isfinite(value)]
-        if diverged:  # nothing is kept of this update
-            raise InputError(f"PPO diverged in update {update}: {diverged[0]} is not finite", field="ppo.learning_rate",
-                             value=config.learning_rate, remedy="Lower it")  # fmt: skip
-        rows.append(numbers)
-        shown += sampled
-        _save(ppo, work, rows, shown, update)
-        progress.advance(score=numbers["objective/score"], KL=numbers["objective/kl"])
+    if not config.enabled:
+        shutil.copytree(start, policy)
+        write_jsonl([], curves)
+        write_jsonl([], samples)
+        ppo_report.write_text(page.untrained(), encoding="utf-8")
+        return Result()
+    before = policies.load(start)
+    scores = ScoreCache(work / "scores.sqlite")
+    watch, unwatched = _watch(gold)
+    models = {"reward": reward and RewardModel.load(reward, scores, before), "gold": watch and RewardModel.load(watch, scores)}
+    environment = open_environment(config.environment, config.llm, before.queries, config.seed, **models)
+    trainer = _trainer(config, before, environment)
+    checkpoints = Checkpoints(work, before.lm.model)
 
-    best = best_update([r["objective/score"] for r in rows], [r["objective/kl"] for r in rows], config.kl_target)
-    tensors = load_file(work / f"update-{best}.safetensors")
-    ppo.load_state(tensors, {"kl_coef": ppo.kl_coef})
-    merged = LanguageModel(ppo.policy.peft.merge_and_unload(), ppo.policy.lm.tokenizer)
-    merged.save(policy / "model")
-    (policy / "queries.jsonl").write_bytes((sft / "queries.jsonl").read_bytes())
-    rows[best]["kept"] = 1.0
+    rows, shown = train(trainer, checkpoints, config, work)
+    keep = kept(rows, config.kl_target, final=True)
+    rows[keep]["kept"] = 1.0
+    found = verdict(rows, keep, config.updates, config.false_alarm, config.kl_limit, unwatched)
+    compared = comparison.compare(before.lm, checkpoints, environment, config, keep, rows[keep]["objective/kl_coef"])
+
+    told = {"config": config.model_dump(mode="json"), "base": vars(before.base), "rows": rows, "verdict": found, "kept": keep,
+            "compared": compared, "gold": watch and _card(watch), "unwatched": unwatched}  # fmt: skip
+    policies.save(before, policy, card.render(told), merge=config.merge)
     write_jsonl(rows, curves)
-    write_jsonl(shown, samples)
+    write_jsonl([*({"when": "training", **row} for row in shown), *compared], samples)
+    ppo_report.write_text(page.render(told), encoding="utf-8")
+    first, last = rows[0], rows[keep]
+    names = [name for name in ("score", "proxy", "gold", "kl") if f"objective/{name}" in first]
     return Result(
-        {
-            "updates": len(rows), "kept_update": best,
-            "score_first": rows[0]["objective/score"], "score_kept": rows[best]["objective/score"],
-            "kl_kept": rows[best]["objective/kl"], "kl_target": config.kl_target,
-        },
+        {"updates": len(rows), "kept_update": keep, "hacking": float(found.kind == "hacking"),
+         "kl_target": config.kl_target,
+         **{f"{name}_first": first[f"objective/{name}"] for name in names},
+         **{f"{name}_kept": last[f"objective/{name}"] for name in names}},
         curves=rows,
     )  # fmt: skip
 
@@ -84,23 +71,73 @@ def spent_usd() -> float:
     return book.total(book.stage).spent_usd
 
 
-def best_update(scores: list[float], kls: list[float], target: float) -> int:
-    """How many updates to keep: the row with the best score, smoothed over three, among those with KL within the target.
+def train(trainer, checkpoints, config: Config, work: Path) -> tuple[list[dict], list[dict]]:
+    """Update until the end, or until a guard stops it: (rows of the curves, samples)."""
+    from memozy.live import live
 
-    Row u is measured on rollouts of the policy that u updates have made; row 0 is the untrained one, whose KL is 0.
-    """
-    smooth = [sum(scores[max(0, u - 1) : u + 2]) / len(scores[max(0, u - 1) : u + 2]) for u in range(len(scores))]
-    allowed = [u for u in range(len(scores)) if kls[u] <= target]
-    return max(allowed or [0], key=lambda u: smooth[u])
+    rows: list[dict] = []
+    shown: list[dict] = []
+    if saved := checkpoints.load():
+        told, tensors = saved
+        rows, shown = told["rows"], told["samples"]
+        trainer.load_state(tensors, told["numbers"])
+    else:
+        tensors, numbers = trainer.state()
+        checkpoints.save({"rows": rows, "samples": shown, "numbers": numbers}, tensors, 0, set())
+    progress = Progress("train_ppo", config.updates, "updates", start=len(rows))
+    with live("train_ppo", work) as curves:
+        if curves:
+            curves.log(rows)
+        while len(rows) < config.updates and not _stop(rows, config):
+            update, spent = len(rows), spent_usd()
+            numbers, sampled = trainer.step(update)
+            numbers["cost_usd"] = spent_usd() - spent
+            diverged = [name for name, value in numbers.items() if not math.isfinite(value)]
+            if diverged:  # nothing is kept of this update
+                raise InputError(f"training diverged in update {update}: {diverged[0]} is not finite",
+                                 field="ppo.learning_rate", value=config.learning_rate, remedy="Lower it")  # fmt: skip
+            rows.append(numbers)
+            shown += sampled
+            tensors, state = trainer.state()
+            needed = {kept(rows, config.kl_target, final=False), update}
+            checkpoints.save({"rows": rows, "samples": shown, "numbers": state}, tensors, update + 1, needed)
+            if curves:
+                curves.log([numbers])
+            seconds = sum(value for name, value in numbers.items() if name.startswith("seconds/"))
+            look = {
+                name: numbers[f"objective/{name}"] for name in ("score", "gold", "kl") if f"objective/{name}" in numbers
+            }
+            progress.advance(**look, **{"samples/s": config.rollouts / max(seconds, 1e-9)})
+    return rows, shown
 
 
-def _save(ppo: PPO, work, rows: list[dict], samples: list[dict], update: int) -> None:
-    """The state after `update`; the JSON is renamed into place last, so a kill leaves the older checkpoint whole."""
-    tensors, numbers = ppo.state()
-    name = f"update-{update + 1}.safetensors"
-    save_tensors(tensors, work / name)
-    scratch = work / "checkpoint.tmp"
-    scratch.write_text(
-        json.dumps({"rows": rows, "samples": samples, "numbers": numbers, "weights": name}), encoding="utf-8"
-    )
-    scratch.replace(work / "checkpoint.json")
+def _stop(rows: list[dict], config: Config) -> bool:
+    return bool(rows) and (too_far(rows, config.kl_limit) or hacking(rows, config.updates, config.false_alarm))
+
+
+def _trainer(config: Config, policy, environment):
+    """Something with `step`, `state` and `load_state` that trains the policy's adapter in place."""
+    from components.train_ppo.actor_critic import ActorCritic
+
+    actor = ActorCritic(policy, config.top_layers)
+    if config.algorithm == "ppo":
+        from components.train_ppo.ppo import PPO
+
+        return PPO(actor, environment, config)
+    from components.train_ppo.trl_trainers import TRLTrainer
+
+    return TRLTrainer(actor, environment, config)
+
+
+def _watch(gold: Path | None) -> tuple[Path | None, str | None]:
+    """(the gold model's folder, None), or (None, why none watches)."""
+    if gold is None:
+        return None, "there is no gold model"
+    rho, low, high = _card(gold)["spearman"]
+    if _card(gold)["usable"]:
+        return gold, None
+    return None, f"the gold model is too weak to tell (Spearman's ρ {rho:.2f}, {low:.2f} to {high:.2f})"
+
+
+def _card(gold: Path) -> dict:
+    return json.loads((gold / "card.json").read_text(encoding="utf-8"))

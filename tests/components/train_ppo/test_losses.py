@@ -1,12 +1,15 @@
 import math
 
+import pytest
 import torch
 
+from components.train_ppo.gae import moments
 from components.train_ppo.losses import (
     adapt_kl_coef,
     explained_variance,
     kl_k1,
     kl_k3,
+    overlong_penalty,
     policy_loss,
     token_rewards,
     value_loss,
@@ -69,7 +72,18 @@ def test_kl_coefficient_moves_towards_the_target_by_at_most_a_fifth():
     assert adapt_kl_coef(0.1, kl=0.0, target=8.0, least=0.09) == 0.09
 
 
+def test_overlong_responses_pay_linearly_up_to_one():
+    lengths = torch.tensor([1, 60, 70, 80, 100])
+    assert overlong_penalty(lengths, 60, 100).tolist() == [0.0, 0.0, -0.25, -0.5, -1.0]
+
+
 def test_explained_variance_by_hand():
     returns, mask = torch.tensor([[1.0, 3.0, 99.0]]), torch.tensor([[1.0, 1.0, 0.0]])
-    assert explained_variance(returns, returns, mask) == 1.0
-    assert explained_variance(torch.full_like(returns, 2.0), returns, mask) == 0.0
+
+    def explained(values):
+        return explained_variance(moments(returns - values, mask), moments(returns, mask))
+
+    assert explained(returns) == 1.0
+    assert explained(torch.full_like(returns, 2.0)) == 0.0
+    # values 1.5, 2.5: errors -0.5, 0.5 of variance 0.25; returns' variance is 1
+    assert explained(torch.tensor([[1.5, 2.5, 0.0]])) == pytest.approx(0.75)
