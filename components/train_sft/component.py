@@ -1,3 +1,5 @@
+"""train_sft as a pipeline task."""
+
 from kfp import dsl
 
 from pipelines.images import TRAIN_IMAGE
@@ -7,8 +9,11 @@ from pipelines.images import TRAIN_IMAGE
 def train_sft(
     config: dict,
     sft: dsl.Output[dsl.Model],
+    quarantined: dsl.Output[dsl.Artifact],
+    kept: dsl.Input[dsl.Dataset] = None,
 ):
-    """Teach the prompt policy its task from instruction data."""
+    """Teach the policy its task from instruction data, and from kept samples where there are any."""
     from memozy.stages import execute
 
-    execute("train_sft", config, {}, {"sft": sft.path})
+    inputs = {"kept": kept.path if kept else None}
+    execute("train_sft", config, inputs, {"sft": sft.path, "quarantined": quarantined.path})
