@@ -2,19 +2,11 @@
 
 import re
 import string
-from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
+from memozy.environments.hygiene import LONGEST, SENTENCE_END, SHORTEST, copied, no_loop
 from memozy.records import SLOTS, template_fault
-from memozy.texts import normalise
 
-SHORTEST, LONGEST = 20, 600  # characters of a system message
-LOOP = 0.35  # share of four-character windows that came before; of the prompts that people wrote none has 0.2
-COPIED = 15  # letters and digits in a row; prompts that know nothing of a text share 6 with it at most
-
-_SENTENCE_END = re.compile(r"(?<=[.!?。])[\s\"'”’]+(?=\S)")
-_AT_ONCE_AGAIN = re.compile(r"(.{2,60}?)\1{2,}", re.DOTALL)
 _SLOT = re.compile(r"\{\w*\}")
 _LETTER, _HANGUL = re.compile(r"[^\W\d_]"), re.compile(r"[가-힣]")
 _REQUEST = re.compile(r"일기|기록|글을|작성|[써쓰쓴쓸적]")
@@ -52,7 +44,7 @@ def one_paragraph(prompt: str) -> bool:
 
 def one_sentence(prompt: str) -> bool:
     """Nothing follows the first full stop, question or exclamation mark that ends a sentence; "3.5" ends none."""
-    return bool(prompt.strip()) and len(_SENTENCE_END.split(prompt.strip())) == 1
+    return bool(prompt.strip()) and len(SENTENCE_END.split(prompt.strip())) == 1
 
 
 def system_message(prompt: str) -> bool:
@@ -62,25 +54,6 @@ def system_message(prompt: str) -> bool:
     korean = sum(bool(_HANGUL.match(letter)) for letter in letters) > len(letters) / 2
     fits = SHORTEST <= len(prompt) <= LONGEST and korean and _REQUEST.search(prompt) is not None
     return fits and not _MARKUP.search(prompt) and not _TO_THE_ASKER.search(prompt)
-
-
-def no_loop(prompt: str) -> bool:
-    """No stretch comes three times on end, no sentence twice, and few windows of four characters come again."""
-    text = " ".join(prompt.split())
-    windows = [text[i : i + 4] for i in range(len(text) - 3)]
-    sentences = [normalise(s) for s in _SENTENCE_END.split(text)]
-    again = 1 - len(set(windows)) / len(windows) if windows else 0.0
-    return not _AT_ONCE_AGAIN.search(text) and len(set(sentences)) == len(sentences) and again <= LOOP
-
-
-def copied(prompt: str, originals: Sequence[str]) -> bool:
-    """Whether `prompt` shares 15 letters and digits in a row with any of `originals`; slots, which it must keep, aside."""
-    own = normalise(_SLOT.sub("", prompt))
-    for original in originals:
-        theirs = normalise(_SLOT.sub("", original))
-        if SequenceMatcher(None, own, theirs, autojunk=False).find_longest_match().size >= COPIED:
-            return True
-    return False
 
 
 def passed(prompt: str, shown: Shown = Shown()) -> dict[str, bool]:

@@ -13,8 +13,8 @@ from components.propose_prompts.checks import CHECKS, REQUIRED, Shown
 from components.propose_prompts.config import POLICIES, Config
 from components.propose_prompts.study import Source, row
 from components.propose_prompts.writing import choose_examples, meta_prompt, shown
+from memozy import policies
 from memozy.llm import Completion, open_llm
-from memozy.modeling import sample_policy
 from memozy.records import (
     ARMS,
     CONTEXTS,
@@ -59,7 +59,7 @@ def run(
 
     sources = []
     for i, (name, folder) in enumerate(zip(POLICIES, (sft, policy), strict=True)):
-        texts = sample_policy(folder, config.candidates, seed=2 * config.seed + i, **sampling)
+        texts = policies.sample(folder, config.candidates, seed=2 * config.seed + i, **sampling)
         sources.append(Source(name, "prompt policy", [Completion(t, 0.0) for t in texts], Shown(), known))
     for writer in config.writers:
         progress = Progress(f"propose_prompts: {writer.name}", writer.candidates, "prompts")

@@ -6,8 +6,8 @@ import numpy as np
 
 from components.reveal_truth.config import Config
 from components.reveal_truth.truth import arm_truth, policy_truth
+from memozy import policies
 from memozy.llm import ChatModel, open_llm
-from memozy.modeling import sample_policy
 from memozy.records import ARMS, CONTEXTS, SLOTS, fill, read, read_jsonl, template_fault
 from memozy.stages import In, Out, Progress, Result
 from microworld.contexts import sample_contexts
@@ -38,7 +38,7 @@ def run(config: Config, *, arms: In, sft: In, policy: In, decision: In, truth: O
     own = [list(part[: config.contexts_per_prompt]) for part in own]
     means = []
     for folder in (sft, policy):
-        written = sample_policy(folder, config.policy_prompts, seed=_SEED + config.seed, **sampling)
+        written = policies.sample(folder, config.policy_prompts, seed=_SEED + config.seed, **sampling)
         means.append(np.array([r.mean() for r in _rate(llm, config.seed, written, own)]))
     found["policy"] = policy_truth(*means)
     truth.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")

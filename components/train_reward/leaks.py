@@ -15,9 +15,8 @@ import polars as pl
 
 from memozy import records
 from memozy.records import OVERSAMPLED, Field, InputError
-from memozy.texts import connected, near_pairs, normalise
+from memozy.texts import COPY, connected, near_pairs, normalise
 
-COPY = 0.95  # the cosine from which two texts are one with a retouch; distinct short diaries of one kind reach 0.85
 FOLDS = 5
 MEASURED = 2000  # rows, at most, on which the faked error is measured; leaks are looked for in all
 REMEDY = (

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.train_reward.config import Lora
-from memozy.reward.sequence import SequenceScorer, quiet
+from memozy.reward.backbone import quiet
+from memozy.reward.sequence import SequenceScorer
 from memozy.stages import Progress
 
 if TYPE_CHECKING:

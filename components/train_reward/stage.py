@@ -1,6 +1,10 @@
 """Train the reward model: compare candidates on the training rows, fit the champion, test it once, say what it is."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -8,11 +12,15 @@ from components.train_reward.config import Config
 from memozy.records import InputError
 from memozy.stages import In, Out, Progress, Result, Work, digest
 
+if TYPE_CHECKING:
+    from components.train_reward.procedure import Rows
 
-def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, work: Work) -> Result:
-    """Read rated diaries; write the folder `reward` (the model, `card.json`, `predictions.parquet`) and a page.
 
-    predictions.parquet holds, for training rows, what the champion said out of fold (first repeat) and, for test
+def run(config: Config, *, oversampled: In, reward: Out, gold: Out, reward_report: Out, work: Work) -> Result:
+    """Read rated diaries; write the folder `reward` (the model, `card.json`, `predictions.parquet`), `gold` and a page.
+
+    gold: the folder of a second model, of the test rows and another family, which guards a policy's training; its
+    `card.json` says whether it is `usable` for that. predictions.parquet holds, for training rows, what the champion said out of fold (first repeat) and, for test
     rows, what the final model says. Killed, it goes on with the folds that were not finished.
     Raises InputError where rows leak between groups or splits, or there are too few groups to fold or to test on.
     """
@@ -46,9 +54,9 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
     once = said.first(champion)
     told = evidence.card(model, rows, train, test, tested, said, candidates[champion], plan, config, work)
     told["data"]["digest"] = digest(oversampled)
-    card = evidence.plain({"model_hash": model_hash, **told, "pairs": pairs, "judge": graded, "cost_usd": cost})
-    text = json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False)
-    (reward / "card.json").write_text(text + "\n", encoding="utf-8")
+    guard = _gold(rows, test, config, gold, work / "gold")
+    card = evidence.plain({"model_hash": model_hash, **told, "gold": guard, "pairs": pairs, "judge": graded, "cost_usd": cost})
+    _write(reward / "card.json", card)
     predictions = pl.concat(
         part.select("diary_id", "group_id", "split", "text", "rating").with_columns(
             predicted=pl.Series(p.score, dtype=pl.Float64), median=p.median, low=p.low, high=p.high)
@@ -62,13 +70,35 @@ def run(config: Config, *, oversampled: In, reward: Out, reward_report: Out, wor
                for part, of in (("cv", "train_cv"), ("recipe", "recipe_cv"), ("test", "test"))
                for name in ("mse", "mae", "r2", "spearman", "kappa", "rho2_within", "coverage")}  # fmt: skip
     constants = {f"constant_{part}_mse": card["metrics"][of]["constant_mse"] for part, of in (("cv", "train_cv"), ("test", "test"))}
-    return Result(metrics={**metrics, **constants, "n_train": len(train), "n_test": len(test)})
+    of_gold = {f"gold_{name}": card["gold"][name][0] for name in ("spearman", "r2")}
+    return Result(metrics={**metrics, **constants, **of_gold, "n_train": len(train), "n_test": len(test)})
+
+
+def _gold(train: Rows, test: pl.DataFrame, config: Config, folder: Path, work: Path) -> dict:
+    """Fit the gold model on the test rows and write its folder; what its card says of it."""
+    from components.train_reward import evidence, gold
+    from components.train_reward.procedure import Rows
+    from memozy.reward.features import Features
+    from memozy.texts import clean
+
+    ratings, copies, groups = (test[c].to_numpy() for c in ("rating", "copies", "group_id"))
+    rows = Rows(Features([clean(t) for t in test["text"]], config.encoder), ratings, copies, groups)
+    model = gold.make(rows, config, work)
+    model_hash = model.save(folder)
+    card = evidence.plain({"model_hash": model_hash, **gold.told(model, rows, train, config)})
+    _write(folder / "card.json", card)
+    return card
+
+
+def _write(file: Path, card: dict) -> None:
+    file.write_text(json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config):
     """The training rows as the procedure takes them, the judge whose grades they carry, and what the card says of judge and pairs."""
-    from components.train_reward import examples, pairs_file
+    from components.train_reward import examples
     from components.train_reward.procedure import Rows
+    from memozy import preferences as judgements
     from memozy.reward.features import Features
     from memozy.reward.judge import RUBRIC, Judge
     from memozy.texts import clean
@@ -86,8 +116,8 @@ def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config):
                   "ungraded": len(found.failures), "cost_usd": found.cost_usd, "sight": examples.SIGHT}  # fmt: skip
     preferences, counted = None, None
     if config.pairs is not None:
-        given = pairs_file.read_pairs(config.pairs)
-        pairs = pairs_file.place_pairs(given, train, test)
+        given = judgements.read_pairs(config.pairs)
+        pairs = judgements.place_pairs(given, train, test)
         counted = {"used": len(pairs), "dropped": len(given) - len(pairs)}
         if len(pairs):
             chosen, rejected = (Features(pairs[side].to_list(), config.encoder) for side in ("chosen", "rejected"))

@@ -27,7 +27,7 @@ class Evidence:
     predictions: pl.DataFrame  # diary_id, split, rating, predicted
     card: Mapping  # the reward model's
     curves: Sequence[Mapping]  # one per PPO update, maybe none
-    samples: Sequence[Mapping]  # {step, prompt, score, kl}, maybe none
+    samples: Sequence[Mapping]  # {step, response, score, kl} of rollouts, maybe none
     arms: pl.DataFrame  # ARMS, the incumbent first
     pulls: pl.DataFrame  # PULLS
     decision: Mapping

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from components.train_reward.candidates import SequenceMember, Training
-from components.train_reward.pairs import as_linear, pairs_from_ratings
+from components.train_reward.pairs import as_linear
+from memozy.preferences import pairs_from_ratings
 
 READS: dict[str, float] = {}
 

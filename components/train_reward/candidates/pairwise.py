@@ -3,7 +3,8 @@
 import numpy as np
 
 from components.train_reward.candidates import Member, Training
-from components.train_reward.pairs import as_linear, fit_bradley_terry, pairs_from_ratings
+from components.train_reward.pairs import as_linear, fit_bradley_terry
+from memozy.preferences import pairs_from_ratings
 
 READS = {"surface": 0.25, "grams": 1.0, "embedding": 1.0}
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from types import SimpleNamespace
 
 import polars as pl
@@ -20,6 +21,16 @@ from microworld.instructions import template
 
 @pytest.fixture
 def place(data, reward, tmp_path):
+    return prepared(tmp_path, data, reward)
+
+
+@pytest.fixture(scope="module")
+def asked(data, reward, tmp_path_factory):
+    """An evaluation whose sheets nobody has filled in yet: pulls, decision, folder. Not to be changed."""
+    return evaluate(prepared(tmp_path_factory.mktemp("asked"), data, reward), "round1", ratings=None)
+
+
+def prepared(folder, data, reward):
     """Arms (a poor incumbent, a rich challenger, one between), settings, and where artifacts go."""
     import random
 
@@ -29,12 +40,12 @@ def place(data, reward, tmp_path):
     arms = pl.DataFrame([
         {"prompt_id": p, "template": template(keys, rng), "parent_prompt_id": None, "origin": "test"} for p, keys in asked.items()
     ], schema=ARMS.dtypes)  # fmt: skip
-    write(arms, tmp_path / "arms", ARMS)
+    write(arms, folder / "arms", ARMS)
     config = Config(
         contexts=str(data / "evaluation_contexts.jsonl"), n_contexts=60, llm=LLMConfig(model=str(data / "models/writer")),
         ratings="simulated", looks=2, pulls_per_look=90, ratings_per_look=60, pulls_at_once=30,
     )  # fmt: skip
-    return tmp_path, config, reward
+    return folder, config, reward
 
 
 def evaluate(place, name="out", used=(), **changes):
@@ -103,8 +114,9 @@ def test_killed_at_a_pull_it_ends_with_the_same_decision(place, monkeypatch):
     assert sum(written) == whole["text"].count() + written[2]  # only the batch that was cut off is written again
 
 
-def test_people_rate_between_runs(place):
-    pulls, decision, out = evaluate(place, "round1", ratings=None)
+def test_people_rate_between_runs(place, asked):
+    pulls, decision, first = asked
+    out = shutil.copytree(first, place[0] / "round1")
     assert decision["decision"] == "undecided" and decision["prompt_id"] == "A" and decision["looks"] == []
     assert "nobody has rated yet" in decision["sentence"]
     sheets = out / "to_rate"
@@ -117,11 +129,10 @@ def test_people_rate_between_runs(place):
     assert decision["answered"] == {"asked": decision["ratings_used"], "given": decision["ratings_used"]}
     with pytest.raises(InputError, match="is decided, or all 2 planned looks are made"):
         evaluate(place, "round3", ratings=done, previous=str(out))
-    first = out.parent / "round1"
-    asked = "".join(p.read_text(encoding="utf-8-sig") for p in sheets.iterdir())
+    on_sheets = "".join(p.read_text(encoding="utf-8-sig") for p in sheets.iterdir())
     item = next(
         name for r in pulls.filter(pl.col("text").is_not_null()).to_dicts()
-        if (name := Evaluation.item(SimpleNamespace(config=place[1]), r)) not in asked
+        if (name := Evaluation.item(SimpleNamespace(config=place[1]), r)) not in on_sheets
     )  # fmt: skip
     (sheets / "more.csv").write_text(f"item_id,rater_id,rating\n{item},kim,1\n", encoding="utf-8")
     with pytest.raises(InputError, match="more.csv, row 1.*was not asked for"):  # people don't choose what they rate
@@ -139,7 +150,7 @@ def test_people_rate_every_diary_where_nothing_scores(place):
 
 
 def test_the_classic_way_adopts_by_score_alone_and_says_so(place):
-    pulls, decision, out = evaluate(place, rule="classic", ratings=None, pulls_at_once=1, pulls_per_look=60)
+    pulls, decision, out = evaluate(place, rule="classic", ratings=None, pulls_at_once=10, pulls_per_look=60)
     assert len(pulls) == 60 and decision["confidence"] is None and decision["ratings_used"] == 0
     means = {a["prompt_id"]: a["score_mean"] for a in decision["arms"]}
     assert decision["decision"] == "adopt" and decision["prompt_id"] == max(means, key=means.get)
@@ -158,18 +169,16 @@ def test_contexts_that_served_to_write_the_prompts_are_refused(place):
     ({"epsilon": 0.2}, "field 'epsilon', value 0.1: is another evaluation's"),
     ({"llm": LLMConfig(model="data/models/policy")}, "field 'llm'"),
 ])  # fmt: skip
-def test_the_plan_is_fixed_before_the_first_pull(place, changes, said):
-    _, _, out = evaluate(place, "round1", ratings=None)
+def test_the_plan_is_fixed_before_the_first_pull(place, asked, changes, said):
     with pytest.raises(InputError, match=said):
-        evaluate(place, "round2", previous=str(out), **changes)
+        evaluate(place, "round2", previous=str(asked[2]), **changes)
 
 
-def test_pulls_of_another_evaluation_are_refused(place):
-    _, _, out = evaluate(place, "round1", ratings=None)
+def test_pulls_of_another_evaluation_are_refused(place, asked):
     folder = place[0]
     write(read(folder / "arms", ARMS).filter(pl.col("prompt_id") != "rich"), folder / "arms", ARMS)
     with pytest.raises(InputError, match="field 'arms'.*is another evaluation's"):
-        evaluate(place, "round2", previous=str(out))
+        evaluate(place, "round2", previous=str(asked[2]))
 
 
 def test_an_evaluation_ends_where_no_context_is_left(place):

@@ -44,7 +44,7 @@ def test_more_contexts_than_there_are(embedded):
 
 
 def test_no_model_there(generate, tmp_path):
-    with pytest.raises(InputError, match="field 'llm.model'.*no model can be loaded from here"):
+    with pytest.raises(InputError, match="field 'model'.*no model can be loaded from here"):
         generate(llm={"model": str(tmp_path / "nothing")})
 
 

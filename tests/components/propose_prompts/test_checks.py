@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from components.propose_prompts import checks
 from components.propose_prompts.checks import CHECKS, Shown, passed, usable
 from components.propose_prompts.writing import RULES, TASK
 from memozy.records import template_fault
@@ -59,18 +58,6 @@ def test_a_good_prompt_passes_every_check_and_two_sentences_are_usable_too():
 def test_each_fault_is_found_by_its_check(prompt, failed):
     assert fails(prompt) == failed
     assert usable(prompt, SHOWN) == (set(failed) <= {"one sentence"})
-
-
-def test_fourteen_letters_in_a_row_are_chance_and_fifteen_are_a_copy_however_they_are_marked():
-    some = "고소한 참기름, 냄새가 코끝에서!"  # 3 + 3 + 3 + 4 letters
-    assert not checks.copied(f"우리 {some} 또 가자.", [f"다른 말 {some} 또"])
-    assert checks.copied(f"우리 {some} 또한 가자.", [f"다른 말 “{some}” 또{{place}}한"])
-
-
-def test_a_sentence_that_comes_again_with_other_words_between_is_a_loop_by_its_windows():
-    said = "맛있는 음식과 좋은 사람을 떠올리며 따뜻하게 써 줘"
-    prompt = TWO + "".join(f" {word} {said}." for word in ("부디", "아침에", "저녁에", "언제나"))
-    assert not checks._AT_ONCE_AGAIN.search(prompt) and not checks.no_loop(prompt)
 
 
 def test_the_worlds_own_prompts_are_usable():

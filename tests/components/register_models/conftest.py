@@ -1,6 +1,8 @@
 """What a run hands to register_models: a small, real reward model with its card, a policy, arms, a decision, a data version."""
 
 import json
+from copy import deepcopy
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -27,10 +29,15 @@ def write_reward(folder, model: RewardModel) -> None:
     pl.DataFrame(rows).write_parquet(folder / "predictions.parquet")
 
 
+@pytest.fixture(scope="session")
+def _ridge(tmp_path_factory) -> RewardModel:
+    return fitted("ngrams", ROWS, tmp_path_factory.mktemp("work"))
+
+
 @pytest.fixture
-def model(tmp_path) -> RewardModel:
-    """A ridge on characters and statistics of 40 diaries."""
-    return fitted("ngrams", ROWS, tmp_path)
+def model(_ridge) -> RewardModel:
+    """A ridge on characters and statistics of 40 diaries, the test's own."""
+    return replace(_ridge, members=deepcopy(_ridge.members))
 
 
 @pytest.fixture

@@ -47,8 +47,8 @@ def train(given, folder, candidates=CANDIDATES) -> None:
     (folder / "work").mkdir(parents=True, exist_ok=True)
     lora = {"base": str(given / "base"), "learning_rate": 1e-2, "epochs": 4, "batch_size": 4, "max_length": 32}
     config = Config(candidates=candidates, folds=2, repeats=1, bootstrap=100, pairs=str(given / "pairs.jsonl"), lora=lora)
-    run(config, oversampled=given / "oversampled.parquet", reward=folder / "reward", reward_report=folder / "report.html",
-        work=folder / "work")  # fmt: skip
+    run(config, oversampled=given / "oversampled.parquet", reward=folder / "reward", gold=folder / "gold",
+        reward_report=folder / "report.html", work=folder / "work")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

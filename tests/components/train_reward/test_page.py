@@ -67,6 +67,8 @@ def made():
                  "levels": {"train": evidence.counts(ratings[:n]), "test": evidence.counts(ratings[n:]),
                             "train, with copies": evidence.counts(ratings[:n], copies)}},
         "copies": evidence.did_copies_help(said, rows, CONFIG),
+        "gold": {"rows": 24, "groups": 6, "unseen_rows": 120, "spearman": [0.41, 0.28, 0.52], "r2": [0.15, 0.02, 0.27],
+                 "shut": 0.0167, "usable": True},
         "guards": {"shortest": gate.shortest, "limits": gate.limits, "familiar": gate.familiar, "shut": 0.0083,
                    "unfamiliar": 0.0, "cap": 0.29},
         "intervals": {"stated": 0.9, "reach": 1.71, "out_of_fold": of["train_cv"]["coverage"],
@@ -169,6 +171,16 @@ def test_what_is_missing_is_said_in_words(evident):
     ):  # fmt: skip
         assert said in shown.text, said
     assert " nan" not in shown.text and "None" not in shown.text and len(shown.all("svg")) == 8
+
+
+def test_it_says_whether_a_gold_model_guards_it(evident, html):
+    card, predictions, worst = evident
+    assert "Spearman's ρ is 0.41 (0.28 to 0.52)" in Page(html).text and "its fall stops a training" in html
+    assert "No gold model guards" not in html
+    card["gold"] |= {"spearman": [0.1, -0.05, 0.24], "usable": False}
+    text = Page(page.render(card, predictions, worst)).text
+    assert "No gold model guards this reward model" in text and "0.10 (-0.05 to 0.24)" in text
+    assert "its fall stops a training" not in text
 
 
 def test_a_constant_champion_has_a_page_too(evident):

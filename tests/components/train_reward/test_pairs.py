@@ -8,7 +8,8 @@ import pytest
 from scipy import sparse
 from scipy.optimize import minimize
 
-from components.train_reward.pairs import as_linear, fit_bradley_terry, log_loss, pairs_from_ratings, wins
+from components.train_reward.pairs import as_linear, fit_bradley_terry, log_loss, wins
+from memozy.preferences import pairs_from_ratings
 
 
 def test_every_pair_of_a_small_group_whose_ratings_differ():

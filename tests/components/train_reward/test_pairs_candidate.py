@@ -6,8 +6,8 @@ import pytest
 
 from components.train_reward.candidates import Preferences, Training, pairwise
 from components.train_reward.config import Config
-from components.train_reward.pairs_file import place_pairs
 from components.train_reward.procedure import Rows
+from memozy.preferences import place_pairs
 from memozy.records import PAIRS
 from memozy.reward.features import Features, Reading
 

@@ -142,7 +142,7 @@ def test_a_text_that_is_asked_about_says_nothing_of_the_others(tmp_path):
 
 
 def test_copies_count_in_the_fitted_part_only(tmp_path):
-    rows = rated_rows(12, 3, seed=2)
+    rows = rated_rows(12, 2, seed=2)
     mine = rows.groups == rows.groups[0]
     once = run(replace(rows, copies=np.where(mine, 2, 1)), config("constant", "ensemble"), tmp_path / "once")
     loud = run(replace(rows, copies=np.where(mine, 9, 1)), config("constant", "ensemble"), tmp_path / "loud")

@@ -38,7 +38,7 @@ def train(frame: pl.DataFrame, folder, **settings):
     work = folder / "work"
     work.mkdir(exist_ok=True)
     return run(Config(**{**SMALL, **settings}), oversampled=folder / "oversampled.parquet", reward=folder / "reward",
-               reward_report=folder / "report.html", work=work)  # fmt: skip
+               gold=folder / "gold", reward_report=folder / "report.html", work=work)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,24 @@ def test_the_test_rows_have_no_say_in_the_model(frame, trained, tmp_path):
     train(flipped, tmp_path)
     one, other = (folder / "reward" / "model.skops" for folder in (trained[0], tmp_path))
     assert one.read_bytes() == other.read_bytes(), "and the same rows give the same bytes"
+    gold = json.loads((tmp_path / "gold/card.json").read_text(encoding="utf-8"))
+    assert gold["spearman"][0] < 0 and not gold["usable"], "but they are all that the gold model learns from"
+
+
+def test_the_gold_model_is_of_the_test_rows_and_measured_on_the_others(frame, trained, card):
+    gold, reward = RewardModel.load(trained[0] / "gold"), RewardModel.load(trained[0] / "reward")
+    assert not gold.members.keys() & reward.members.keys()
+    own = json.loads((trained[0] / "gold/card.json").read_text(encoding="utf-8"))
+    assert own == card["gold"] and own["model_hash"] == gold.model_hash
+    assert (own["rows"], own["groups"], own["unseen_rows"]) == (30, 10, 90)
+    test, train = (frame.filter(split=s) for s in ("test", "train"))
+    neighbours = gold.members["neighbours"].regressor
+    assert sorted(neighbours._y) == sorted(test["rating"]), "what it knows"
+    said = pl.DataFrame({"said": gold.score(train["text"].to_list())[0], "rating": train["rating"]})
+    rho, low, high = own["spearman"]
+    assert rho == pytest.approx(said.select(pl.corr("said", "rating", method="spearman")).item())
+    assert 0 < low < rho < high and own["usable"]
+    assert trained[1].metrics["gold_spearman"] == rho and trained[1].metrics["gold_r2"] == own["r2"][0]
 
 
 def some_groups(frame: pl.DataFrame, n_train: int, n_test: int) -> pl.DataFrame:

@@ -52,7 +52,7 @@ def evidence() -> dict:
         for i in range(20)
     ]  # fmt: skip
     samples = [
-        {"step": step, "prompt": prompt[2], "score": 0.1 + step * 0.02, "kl": step * 0.25}
+        {"when": "training", "step": step, "response": prompt[2], "score": 0.1 + step * 0.02, "kl": step * 0.25}
         for step in range(0, 20, 2)
         for prompt in list(PROMPTS.values())[1:3]
     ]

@@ -33,7 +33,7 @@ def test_text_from_models_and_files_is_inert_wherever_it_stands(artifacts, write
     a["pulls"] = a["pulls"].with_columns(text=evil, context_id=pl.col("context_id") + evil)
     a["oversampled"] = a["oversampled"].with_columns(text=evil)
     a["arms"] = a["arms"].with_columns(template=evil, origin=evil, parent_prompt_id=evil)
-    a["samples"] = [row | {"prompt": EVIL} for row in a["samples"]]
+    a["samples"] = [row | {"response": EVIL} for row in a["samples"]]
     a["decision"] |= {"sentence": EVIL, "hashes": {EVIL: EVIL}}
     a["decision"]["looks"][0]["leader"] = EVIL
     a["registered"] = {EVIL: EVIL, "tracking_uri": EVIL}

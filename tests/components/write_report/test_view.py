@@ -55,7 +55,7 @@ def test_without_ratings_they_go_by_score_and_none_stands_on_both_sides():
 
 
 def test_updates_are_spread_from_the_first_to_the_last():
-    samples = [{"step": step, "prompt": f"p{step}"} for step in range(11)]
+    samples = [{"step": step, "response": f"p{step}"} for step in range(11)]
     assert [u["step"] for u in updates(samples, 3)] == [0, 5, 10]
     assert [u["step"] for u in updates(samples[:2], 3)] == [0, 1]
     assert updates([], 3) == []
