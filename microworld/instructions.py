@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from microworld.contexts import MOODS, PHOTOS
@@ -11,6 +12,7 @@ _ENDINGS = {
     "써": ("써 줘.", "써 주세요.", "쓰세요.", "써라.", "작성해 주세요.", "적어 줘.", "적어 주세요."),
     "넣어": ("넣어 줘.", "넣어 주세요.", "넣으세요.", "담아 줘.", "담아 주세요.", "포함해 주세요."),
     "마": ("쓰지 마.", "쓰지 마세요.", "쓰지 말아 줘.", "적지 마세요.", "넣지 마.", "넣지 말아 주세요."),
+    "답해": ("답해 줘.", "답해 주세요.", "답하세요.", "답하라.", "골라 주세요.", "고르세요."),
 }
 
 
@@ -66,26 +68,33 @@ _CONTEXTS = (
 )
 
 
-def sample_instructions(rng: random.Random, wanted: float, unwanted: float) -> tuple[str, ...]:
+UNWANTED = frozenset({"short", "heading", "polite", "exclaim"})
+
+
+def sample_instructions(
+    rng: random.Random,
+    wanted: float,
+    unwanted: float,
+    instructions: Mapping[str, Instruction] = INSTRUCTIONS,
+    bad_keys: frozenset[str] = UNWANTED,
+) -> tuple[str, ...]:
     """A random set of instruction keys, at most one per group, sorted.
 
-    wanted: probability that a group asks for what makes a diary better; unwanted: for what makes it
-    worse (one line only, headings, politeness, exclamations). Their sum is at most 1.
+    wanted: probability that a group asks for what makes a reply better; unwanted: for what makes it
+    worse, which is what `bad_keys` do (of a diary: one line only, headings, politeness, exclamations).
+    Their sum is at most 1.
     """
     chosen = []
-    for group in GROUPS:
-        members = [i.key for i in INSTRUCTIONS.values() if i.group == group]
-        bad = [k for k in members if k in UNWANTED]
-        good = [k for k in members if k not in UNWANTED]
+    for group in dict.fromkeys(i.group for i in instructions.values()):
+        members = [i.key for i in instructions.values() if i.group == group]
+        bad = [k for k in members if k in bad_keys]
+        good = [k for k in members if k not in bad_keys]
         draw = rng.random()
         if good and draw < wanted:
             chosen.append(rng.choice(good))
         elif bad and draw >= 1 - unwanted:
             chosen.append(rng.choice(bad))
     return tuple(sorted(chosen))
-
-
-UNWANTED = frozenset({"short", "heading", "polite", "exclaim"})
 
 
 def template(keys: tuple[str, ...], rng: random.Random) -> str:

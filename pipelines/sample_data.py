@@ -14,6 +14,8 @@ from memozy.llm import LLMConfig, open_llm
 from memozy.records import SIMULATED, fill, write_jsonl
 from microworld.contexts import sample_contexts
 from microworld.instructions import sample_instructions, template
+from microworld.qna_instructions import qna_template, random_keys
+from microworld.questions import sample_questions
 from microworld.raters import PANEL
 
 INCUMBENT = ("closing", "medium", "no_heading", "plain")  # prompt A: decent, and far from the best there is
@@ -21,6 +23,14 @@ META_PROMPTS = (
     "사진 일기를 쓰는 모델에게 줄 프롬프트를 써 주세요.",
     "일기를 쓰는 모델에게 줄 지시문을 한 문단으로 작성해 주세요.",
     "사진과 정보를 받아 일기를 쓰게 하는 프롬프트를 적어 주세요.",
+)
+QNA_INCUMBENT = (
+    "다음 질문의 답을 고르세요. 선택지에 적힌 말만 써서 답해 주세요. 맥락: {context} 질문: {question} 선택지: {choices}"
+)
+QNA_META_PROMPTS = (
+    "질문에 답하는 모델에게 줄 프롬프트를 써 주세요.",
+    "맥락과 선택지를 읽고 답을 고르게 하는 지시문을 작성해 주세요.",
+    "맥락, 질문, 선택지를 받아 답하게 하는 프롬프트를 적어 주세요.",
 )
 
 
@@ -67,6 +77,33 @@ def main(out: Path) -> None:
             for rater in (PANEL[n % len(PANEL)], *([PANEL[(n + 1) % len(PANEL)]] if n % 5 == 0 else [])):
                 level = rater.rate(d["text"], shown[d["context_id"]], d["diary_id"])
                 table.writerow([d["diary_id"], d["context_id"], d["text"], rater.rater_id, level, SIMULATED])
+    write_jsonl(({"query": q} for q in META_PROMPTS), out / "queries.jsonl")
+    write_questions(out)
+
+
+def write_questions(out: Path) -> None:
+    """Write the questions, and the prompts and instruction data for them, under `out`; no model is needed."""
+    rng = random.Random(2025)
+    write_jsonl(sample_questions(408, seed=31, held=False), out / "questions.jsonl")
+    write_jsonl(sample_questions(312, seed=32, held=True), out / "evaluation_questions.jsonl")
+    prompts = [QNA_INCUMBENT, *(qna_template(random_keys(rng, wanted=0.35, unwanted=0.2), rng) for _ in range(24))]
+    write_jsonl(
+        (
+            {"prompt_id": f"qna-{n:02d}", "template": words, "parent_prompt_id": None,
+             "origin": "history" if n else "incumbent"}
+            for n, words in enumerate(prompts)
+        ),
+        out / "qna_prompts.jsonl",
+    )  # fmt: skip
+    taught = {}  # by what makes a row: none stands twice
+    while len(taught) < 400:
+        asked = QNA_META_PROMPTS[len(taught) % len(QNA_META_PROMPTS)]
+        taught[asked, qna_template(random_keys(rng, wanted=0.35, unwanted=0.15), rng)] = None
+    write_jsonl(
+        ({"instruction": asked, "input": "", "output": words} for asked, words in taught),
+        out / "qna_instructions.jsonl",
+    )
+    write_jsonl(({"query": q} for q in QNA_META_PROMPTS), out / "qna_queries.jsonl")
 
 
 if __name__ == "__main__":
