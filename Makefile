@@ -67,7 +67,7 @@ images: ## build the stages' images, memozy-cpu and memozy-train
 	docker build -f docker/Dockerfile --target train -t memozy-train:$(VERSION) --build-arg TORCH_INDEX=$(TORCH_INDEX) \
 		$(if $(PIP_FIND_LINKS),--build-context wheels=$(PIP_FIND_LINKS)) .
 
-tiny-lm: $(STAMP) ## teach the embedded models from scratch and redraw the sample data, about an hour
+tiny-lm: $(STAMP) ## teach the embedded models from scratch and redraw the sample data, about two hours
 	$(BIN)/python -m pipelines.tiny_lm
 	$(BIN)/python -m pipelines.sample_data
 	$(BIN)/dvc add --quiet data && $(BIN)/dvc push --quiet

@@ -5,7 +5,8 @@ from pathlib import Path
 
 PIPELINES = {
     "optimize_prompt": "the whole loop: ratings, reward model, PPO, challengers, evaluation, decision, report",
-    "train_policy": "the reward model and the PPO policy alone",
+    "train_policy": "the reward model and the policy alone, by SFT, rejection sampling, DPO, PPO: `recipe` says which",
+    "train_qna_policy": "a policy that writes prompts for questions whose answers are verified",
     "retrain": "the whole loop again, if enough new feedback has come in",
 }
 

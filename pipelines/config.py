@@ -5,7 +5,7 @@ Every error is found here, before anything heavy is loaded, and is one line (`In
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -19,34 +19,47 @@ from components.personalize_prompts.config import Config as Personal
 from components.propose_prompts.config import Config as Proposals
 from components.register_models.config import Config as Registration
 from components.reveal_truth.config import Config as Truth
+from components.sample_and_filter.config import Config as Sampling
 from components.split_data.config import Config as Split
+from components.train_dpo.config import Config as DPO
 from components.train_ppo.config import Config as PPO
 from components.train_reward.config import Config as Reward
 from components.train_sft.config import Config as SFT
 from components.validate_data.config import Config as Validation
 from components.write_report.config import Config as Report
+from memozy.environments.config import EnvironmentConfig
 from memozy.llm import LLMConfig
 from memozy.records import SIMULATED, InputError
 from memozy.stages import config_error, config_files, parse_yaml, read_yaml
 
-SHARED = ("seed", "llm")  # every section that has such a key takes it from here, unless it says otherwise;
-# and `feedback.ratings`, the file in which new ratings are counted, is `ratings.path` unless it says otherwise
+SHARED = ("seed", "llm", "environment")  # every section that has such a key takes it from here, unless it says otherwise;
+# `feedback.ratings`, the file in which new ratings are counted, is `ratings.path` unless it says otherwise;
+# and a section of STEPS is enabled where the recipe names it
+STEPS = ("sampling", "sft", "dpo", "ppo")  # the ways to train a policy, in the order in which they are taken
 
 
 class RunConfig(BaseModel):
-    """What a person writes in `configs/*.yaml`. Defaults are the stages' own."""
+    """What a person writes in `configs/*.yaml`. Defaults are the stages' own.
+
+    recipe: how the policy is trained. [sft, ppo] is InstructGPT's way; [sampling, sft] teaches it the best of its own
+    answers; [sampling, dpo] to prefer them to its worst. Without any it stays what its base is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = 0
     llm: LLMConfig = LLMConfig()
+    environment: EnvironmentConfig = EnvironmentConfig()
+    recipe: tuple[Literal["sampling", "sft", "dpo", "ppo"], ...] = ("sft", "ppo")
     diaries: Diaries = Diaries()
     ratings: Ratings = Ratings()
     validation: Validation = Validation()
     split: Split = Split()
     oversample: Oversample = Oversample()
     reward: Reward = Reward()
+    sampling: Sampling = Sampling(enabled=False)
     sft: SFT = SFT()
+    dpo: DPO = DPO(enabled=False)
     ppo: PPO = PPO()
     proposals: Proposals = Proposals()
     evaluation: Evaluation = Evaluation()
@@ -62,6 +75,9 @@ class RunConfig(BaseModel):
         if not isinstance(values, dict):
             return values
         shared = {name: {key: values[key] for key in SHARED if key in values} for name in sections()}
+        recipe = values.get("recipe", cls.model_fields["recipe"].default)
+        for step in STEPS:
+            shared[step]["enabled"] = isinstance(recipe, list | tuple) and step in recipe
         ratings = values.get("ratings")
         shared["feedback"]["ratings"] = (ratings if isinstance(ratings, dict) else {}).get("path", Ratings().path)
         filled = dict(values)
@@ -71,6 +87,12 @@ class RunConfig(BaseModel):
                 known = cls.model_fields[name].annotation.model_fields
                 filled[name] = _merged({k: v for k, v in shared[name].items() if k in known}, section or {})
         return filled
+
+    @model_validator(mode="after")
+    def _pairs_come_from_somewhere(self):
+        if self.dpo.enabled and self.dpo.source == "sampled" and not self.sampling.enabled:
+            raise ValueError("dpo.source 'sampled' needs 'sampling' in the recipe; or take another source")
+        return self
 
     def arguments(self) -> dict[str, dict]:
         """One complete dict per section: what the pipelines' parameters of the same names take.
@@ -90,11 +112,14 @@ class RunConfig(BaseModel):
         values = self.model_dump(mode="json")
         for name in sections():
             values[name] = {k: v for k, v in values[name].items() if k not in SHARED or v != values[k]}
+        for step in STEPS:
+            if values[step]["enabled"] == (step in self.recipe):
+                del values[step]["enabled"]
         return yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
 
 
 def sections() -> list[str]:
-    return [name for name in RunConfig.model_fields if name not in SHARED]
+    return [name for name in RunConfig.model_fields if name not in (*SHARED, "recipe")]
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
@@ -112,6 +137,8 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
 def check_files(config: RunConfig, names: Iterable[str]) -> None:
     """Raise InputError for a file that one of the sections `names` needs and that isn't there."""
     for name in names:
+        if not getattr(getattr(config, name), "enabled", True):
+            continue
         for key, value in config_files(getattr(config, name), required=True).items():
             if name == "feedback" and value == SIMULATED:
                 raise InputError("new ratings cannot be counted in simulated raters", field="feedback.ratings", value=value,

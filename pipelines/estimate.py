@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.generate_diaries.config import PHOTO_SUFFIXES
+from memozy.environments.config import EnvironmentConfig
+from memozy.environments.hygiene import LONGEST
 from memozy.llm import LLMConfig, Request
+from memozy.qna import QNA_SLOTS, fill_question, read_questions
 from memozy.records import ARMS, RATING_LEVELS, SIMULATED, fill, read_contexts, read_jsonl
 from memozy.reports import money
 from memozy.storage import read_ratings
@@ -38,8 +41,8 @@ class Calls:
 
 def calls(config: RunConfig, sections: Iterable[str]) -> list[Calls]:
     """The calls that a run of these sections can make, in the order of its stages. Raises InputError for an unreadable file."""
-    known = {"diaries": _diaries, "reward": _reward, "ppo": _ppo, "proposals": _proposals, "evaluation": _evaluation,
-             "truth": _truth}  # fmt: skip
+    known = {"diaries": _diaries, "reward": _reward, "sampling": _sampling, "ppo": _ppo, "proposals": _proposals,
+             "evaluation": _evaluation, "truth": _truth}  # fmt: skip
     wanted = set(sections)
     return [line for name, stage in known.items() if name in wanted for line in stage(config) if line.n]
 
@@ -89,10 +92,25 @@ def _grades(config: RunConfig, section: str, n: int) -> list[Calls]:
     return [Calls(section, what, c.llm, 2 * n, request)]
 
 
+def _sampling(config: RunConfig) -> list[Calls]:
+    c = config.sampling
+    return _tried(config, "sampling", c.n_queries * c.samples) if c.enabled else []
+
+
 def _ppo(config: RunConfig) -> list[Calls]:
     c = config.ppo
-    n = c.updates * c.rollouts * c.contexts_per_prompt
-    return [Calls("ppo", "diaries by the policy's prompts", c.llm, n, _new(config)), *_grades(config, "ppo", n)]
+    return _tried(config, "ppo", c.updates * c.rollouts + 2 * c.compared) if c.enabled else []
+
+
+def _tried(config: RunConfig, section: str, responses: int) -> list[Calls]:
+    """The calls that it takes to score so many of a policy's responses."""
+    c, environment = getattr(config, section), getattr(config, section).environment
+    n = responses * environment.inputs_per_prompt
+    if environment.task == "prompt/qna":  # a model in this process is never made to write an answer
+        return [Calls(section, "answers by the policy's prompts", c.llm, n, _asked(environment))] * (c.llm.backend != "local")
+    if environment.task == "response/diary":
+        return _grades(config, section, responses)
+    return [Calls(section, "diaries by the policy's prompts", c.llm, n, _new(config)), *_grades(config, section, n)]
 
 
 def _proposals(config: RunConfig) -> list[Calls]:
@@ -135,6 +153,13 @@ def _longest_prompt(config: RunConfig) -> str:
 
 def _new(config: RunConfig) -> Request:
     return Request(2 * _longest_prompt(config))
+
+
+def _asked(environment: EnvironmentConfig) -> Request:
+    """The longest question, in a prompt of the longest template that is not refused."""
+    template = "가" * LONGEST + "".join(f"{{{slot}}}" for slot in QNA_SLOTS)
+    filled = (fill_question(template, q) for q in read_questions(environment.questions, environment.n_questions))
+    return Request(max(filled, key=lambda prompt: len(prompt.encode())))
 
 
 def _judged(judge: LLMConfig, writer: LLMConfig, n_examples: int) -> Request:

@@ -19,7 +19,9 @@ def optimize_prompt(
     split: dict = {},
     oversample: dict = {},
     reward: dict = {},
+    sampling: dict = {},
     sft: dict = {},
+    dpo: dict = {},
     ppo: dict = {},
     proposals: dict = {},
     evaluation: dict = {},
@@ -28,7 +30,7 @@ def optimize_prompt(
     registration: dict = {},
     report: dict = {},
 ):
-    trained = train_models(diaries, ratings, validation, split, oversample, reward, sft, ppo)
+    trained = train_models(diaries, ratings, validation, split, oversample, reward, sampling, sft, dpo, ppo)
     version, judge = trained.data.outputs["version"], trained.reward.outputs["reward"]
     policies = {"sft": trained.sft.outputs["sft"], "policy": trained.ppo.outputs["policy"]}
 

@@ -15,7 +15,9 @@ def retrain(
     split: dict = {},
     oversample: dict = {},
     reward: dict = {},
+    sampling: dict = {},
     sft: dict = {},
+    dpo: dict = {},
     ppo: dict = {},
     proposals: dict = {},
     evaluation: dict = {},
@@ -29,6 +31,6 @@ def retrain(
     with dsl.If(gate.output == True, name="enough-feedback"):  # noqa: E712 - a condition to compile, not a value
         optimize_prompt(
             diaries=diaries, ratings=ratings, validation=validation, split=split, oversample=oversample,
-            reward=reward, sft=sft, ppo=ppo, proposals=proposals, evaluation=evaluation, personal=personal,
-            truth=truth, registration=registration, report=report,
+            reward=reward, sampling=sampling, sft=sft, dpo=dpo, ppo=ppo, proposals=proposals, evaluation=evaluation,
+            personal=personal, truth=truth, registration=registration, report=report,
         )  # fmt: skip

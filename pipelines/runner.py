@@ -39,6 +39,7 @@ PAGES = {  # what people read, by its name in the run's folder: the stage and th
     "proposals.html": ("propose_prompts", "proposals_report"),
     "personal_prompts.html": ("personalize_prompts", "personal_report"),
     "reward_model.html": ("train_reward", "reward_report"),
+    "policy.html": ("train_ppo", "ppo_report"),
 }
 _INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
 

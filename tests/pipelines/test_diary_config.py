@@ -19,8 +19,9 @@ from tests.endpoint import KEY, serving
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SMALL = {
-    "diaries.n_contexts": 8, "diaries.per_context": 2, "reward.folds": 3, "reward.repeats": 1, "sft.steps": 10,
-    "ppo.updates": 1, "ppo.rollouts": 4, "ppo.contexts_per_prompt": 2, "proposals.candidates": 4,
+    "diaries.n_contexts": 8, "diaries.per_context": 2, "reward.folds": 3, "reward.repeats": 1, "sft.steps": 4,
+    "reward.candidates": "[constant, ensemble]", "reward.bootstrap": 100,
+    "ppo.updates": 1, "ppo.rollouts": 4, "environment.inputs_per_prompt": 2, "proposals.candidates": 4,
     "proposals.contexts_per_prompt": 2, "evaluation.n_contexts": 30, "evaluation.pulls_per_look": 40,
     "evaluation.ratings_per_look": 24, "llm.max_new_tokens": 64,
 }  # fmt: skip

@@ -2,19 +2,22 @@
 
 import csv
 
+import pytest
+
 from memozy import records
 from memozy.modeling import LanguageModel
 from memozy.records import ARMS, CONTEXTS, DIARIES, SIMULATED, check_template, read_jsonl
 from microworld.contexts import sample_contexts
 from microworld.instructions import GROUPS, INSTRUCTIONS, held_out, sample_instructions, template
+from microworld.qna_instructions import QNA_INSTRUCTIONS, qna_template
 from microworld.writer import write_diary
-from pipelines import tiny_lm
+from pipelines import tiny_diary, tiny_qna
 
 
 def test_the_corpus_holds_no_held_out_combination(monkeypatch):
     drawn = []
-    monkeypatch.setattr(tiny_lm, "template", lambda keys, rng: drawn.append(keys) or template(keys, rng))
-    triples = tiny_lm.corpus(400, seed=3)
+    monkeypatch.setattr(tiny_diary, "template", lambda keys, rng: drawn.append(keys) or template(keys, rng))
+    triples = tiny_diary.corpus(400, seed=3)
     assert len(triples) == len(drawn) == 400
     assert not any(held_out(keys) for keys in drawn)
     assert all("{" not in prompt for _, prompt, _ in triples)
@@ -22,9 +25,9 @@ def test_the_corpus_holds_no_held_out_combination(monkeypatch):
 
 def test_the_shipped_writer_obeys_what_it_has_never_seen_together(data):
     writer = LanguageModel.load(data / "models/writer")
-    rows = tiny_lm.obedience(writer, sample_contexts(16, seed=8), combinations=2, samples=16, seed=4)
+    rows = tiny_diary.obedience(writer, sample_contexts(16, seed=8), combinations=2, samples=16, seed=4)
     assert len(rows) == 2 * len(INSTRUCTIONS)
-    assert sum(row["obeyed"] for row in rows) / len(rows) >= tiny_lm.LEAST_OBEDIENCE
+    assert sum(row["obeyed"] for row in rows) / len(rows) >= tiny_diary.LEAST_OBEDIENCE
 
 
 def test_obedience_sees_a_model_that_ignores_its_prompt(data, monkeypatch):
@@ -37,13 +40,33 @@ def test_obedience_sees_a_model_that_ignores_its_prompt(data, monkeypatch):
     texts = iter(careless)
     writer = LanguageModel.load(data / "models/writer")
     monkeypatch.setattr(LanguageModel, "text", lambda self, tokens: next(texts))
-    rows = tiny_lm.obedience(writer, contexts, combinations=3, samples=16, seed=4)
+    rows = tiny_diary.obedience(writer, contexts, combinations=3, samples=16, seed=4)
     assert sum(row["obeyed"] for row in rows) / len(rows) < 0.75
 
 
 def test_the_shipped_writer_names_its_place(data):
-    named = tiny_lm.copying(LanguageModel.load(data / "models/writer"), sample_contexts(64, seed=9), seed=5)
-    assert named["place"] >= tiny_lm.LEAST_COPYING
+    named = tiny_diary.copying(LanguageModel.load(data / "models/writer"), sample_contexts(64, seed=9), seed=5)
+    assert named["place"] >= tiny_diary.LEAST_COPYING
+
+
+@pytest.fixture(scope="session")
+def assistant(data):
+    if not (data / "models/assistant").is_dir():
+        pytest.skip("data/models/assistant is not here: `make pull` fetches it")
+    return LanguageModel.load(data / "models/assistant")
+
+
+def test_the_shipped_assistant_answers_as_it_is_told_about_stories_it_has_never_met(assistant):
+    told = tiny_qna.measured(assistant, combinations=2, samples=24)
+    assert len(told["rows"]) == 2 * len(QNA_INSTRUCTIONS)
+    assert told["fit"], told["summary"]
+
+
+def test_the_measures_see_an_assistant_that_ignores_its_prompt(assistant, monkeypatch):
+    """The measurement itself: one that is asked the same whatever the prompt says does not pass."""
+    monkeypatch.setattr(tiny_qna, "qna_template", lambda keys, rng: qna_template((), rng))
+    told = tiny_qna.measured(assistant, combinations=2, samples=24)
+    assert told["share"] < 0.8 and not told["fit"]
 
 
 def test_sample_data_is_consistent_and_says_that_it_is_simulated(data):
@@ -64,7 +87,7 @@ def test_sample_data_is_consistent_and_says_that_it_is_simulated(data):
 
 
 def test_embedded_weights_are_small(data):
-    assert sum(p.stat().st_size for p in data.glob("models/*/model.safetensors")) <= 8_000_000
+    assert max(p.stat().st_size for p in data.glob("models/*/model.safetensors")) <= 5_000_000
 
 
 def test_an_incumbent_that_is_the_best_would_leave_nothing_to_find():
