@@ -50,7 +50,7 @@ def micro(seed: int, updates: int, rollouts: int, prompts: int, n_questions: int
     """One seed of the micro-world: PPO's gains over SFT and whether what is claimed holds."""
     llm = LLMConfig(model=str(DATA / "models/assistant"))
     environment = EnvironmentConfig(task="prompt/qna", answers="texts", questions=str(DATA / "questions.jsonl"),
-                                    n_questions=408, inputs_per_prompt=12)  # fmt: skip
+                                    n_questions=408, inputs_per_prompt=16)  # fmt: skip
     held_back = environment.model_copy(
         update={"questions": str(DATA / "evaluation_questions.jsonl"), "n_questions": n_questions}
     )
@@ -133,9 +133,9 @@ def real(answerer: Path, file: Path, updates: int, rollouts: int, prompts: int, 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ppo_qna", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="of the micro-world")
-    parser.add_argument("--updates", type=int, default=20, help="of PPO in the micro-world")
-    parser.add_argument("--rollouts", type=int, default=64)
-    parser.add_argument("--prompts", type=int, default=24, help="of each policy, judged in the micro-world")
+    parser.add_argument("--updates", type=int, default=30, help="of PPO in the micro-world")
+    parser.add_argument("--rollouts", type=int, default=96)
+    parser.add_argument("--prompts", type=int, default=48, help="of each policy, judged in the micro-world")
     parser.add_argument("--n-questions", type=int, default=96, help="held back, asked in the micro-world")
     parser.add_argument("--only", choices=("micro", "real"), help="this part alone")
     parser.add_argument("--answerer", type=Path, default=ROOT / "models/gemma")

@@ -80,7 +80,10 @@ def execute(
             raise InputError("no such input", file=path, remedy=f"{stage} needs '{name}'")
     on_disk = {f"config.{name}": Path(value) for name, value in config_files(checked).items() if Path(value).exists()}
     digests = {name: digest(path) for name, path in (paths | on_disk).items()}
-    with _cell(stage, checked.model_dump_json(exclude=limits(checked)), digests) as cell:
+    named = checked.model_dump_json(exclude=limits(checked))
+    if not first_rank():
+        return _follow(stage, checked, paths, named, digests)
+    with _cell(stage, named, digests) as cell:
         done = cell / "done.json"
         if done.is_file():
             result = Result(**json.loads(done.read_text(encoding="utf-8"))["result"])
@@ -183,12 +186,8 @@ def _attempt(stage: str, config, inputs: dict[str, Path], cell: Path) -> Result:
     partial.mkdir(parents=True)
     work.mkdir(exist_ok=True)
     outs = {name: partial / name for name in artifacts(stage, "out")}
-    works = {name: work for name in artifacts(stage, "work")}
-    absent = dict.fromkeys(artifacts(stage, "optional"))
-    place = Path(os.environ.get("MEMOZY_RUN_DIR", work)) / "ledger.sqlite"
-    url = os.environ.get("MEMOZY_LEDGER", f"sqlite:///{place.absolute()}")
-    with open_ledger(url, stage, getattr(getattr(config, "llm", None), "budget_usd", None)) as book:
-        result = stage_function(stage)(config, **absent | inputs, **outs, **works)
+    with _books(stage, config, work) as book:
+        result = _call(stage, config, inputs, outs, work)
         cost = book.total(stage).spent_usd if book.exists else 0.0
     if cost:
         result = replace(result, metrics=result.metrics | {"cost_usd": cost})
@@ -199,6 +198,40 @@ def _attempt(stage: str, config, inputs: dict[str, Path], cell: Path) -> Result:
     os.replace(partial, cell / "out")
     shutil.rmtree(work)
     return result
+
+
+def first_rank() -> bool:
+    """Whether this process writes: of those that torchrun or accelerate started for one stage, the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _follow(stage: str, config, inputs: dict[str, Path], named: str, digests: Mapping[str, str]) -> Result:
+    """Compute with the first process, from its checkpoints, and leave nothing."""
+    with tempfile.TemporaryDirectory(prefix=f"memozy-{stage}-") as scratch:
+        root, work = os.environ.get("MEMOZY_RUN_DIR"), Path(scratch)
+        if root is not None:
+            cell = Path(root) / "stages" / _cell_name(stage, named, digests)
+            if (cell / "done.json").is_file():
+                return Result()
+            work = cell / "work"
+            work.mkdir(parents=True, exist_ok=True)
+        with _books(stage, config, work):
+            return _call(stage, config, inputs, {name: Path(scratch) / name for name in artifacts(stage, "out")}, work)
+
+
+def _call(stage: str, config, inputs: dict[str, Path], outs: dict[str, Path], work: Path) -> Result:
+    """The stage's `run`; an optional input that is not there is None."""
+    absent = dict.fromkeys(set(artifacts(stage, "optional")) - set(inputs))
+    return stage_function(stage)(
+        config, **inputs, **absent, **outs, **dict.fromkeys(artifacts(stage, "work"), work)
+    )
+
+
+def _books(stage: str, config, work: Path):
+    """The ledger that MEMOZY_LEDGER names, or the run's, or else one of this attempt's own."""
+    place = Path(os.environ.get("MEMOZY_RUN_DIR", work)) / "ledger.sqlite"
+    url = os.environ.get("MEMOZY_LEDGER", f"sqlite:///{place.absolute()}")
+    return open_ledger(url, stage, getattr(getattr(config, "llm", None), "budget_usd", None))
 
 
 @contextmanager
@@ -213,8 +246,7 @@ def _cell(stage: str, config: str, digests: Mapping[str, str]) -> Iterator[Path]
         with tempfile.TemporaryDirectory(prefix=f"memozy-{stage}-") as scratch:
             yield Path(scratch)
         return
-    key = hashlib.sha256(json.dumps([code_version(stage), config, dict(sorted(digests.items()))]).encode()).hexdigest()
-    cell = Path(root) / "stages" / f"{stage}-{key[:12]}"
+    cell = Path(root) / "stages" / _cell_name(stage, config, digests)
     cell.mkdir(parents=True, exist_ok=True)
     with open(cell / "lock", "w") as lock:
         try:
@@ -223,6 +255,11 @@ def _cell(stage: str, config: str, digests: Mapping[str, str]) -> Iterator[Path]
             print(f"… {stage}: waiting for the process that is still running it", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield cell
+
+
+def _cell_name(stage: str, config: str, digests: Mapping[str, str]) -> str:
+    key = hashlib.sha256(json.dumps([code_version(stage), config, dict(sorted(digests.items()))]).encode()).hexdigest()
+    return f"{stage}-{key[:12]}"
 
 
 def _point_to(cell: Path, stage: str) -> None:

@@ -45,15 +45,8 @@ def trained(
     sft = SFT(model=str(DATA / "models/qna_policy"), instructions=str(DATA / "qna_instructions.jsonl"),
               quality=Quality(slots=QNA_SLOTS), steps=40, seed=seed)  # fmt: skip
     train_sft(sft, kept=None, sft=folder / "sft", quarantined=folder / "quarantined", work=folder / "work-sft")
-    ppo = PPO(
-        environment=environment,
-        llm=llm,
-        updates=updates,
-        rollouts=rollouts,
-        max_new_tokens=TOKENS,
-        compared=2,
-        seed=seed,
-    )
+    ppo = PPO(environment=environment, llm=llm, updates=updates, rollouts=rollouts, max_new_tokens=TOKENS, epochs=4,
+              mini_batches=4, learning_rate=6e-4, compared=2, seed=seed)  # fmt: skip
     train_ppo(ppo, start=folder / "sft", policy=folder / "ppo", curves=folder / "curves", samples=folder / "samples",
               ppo_report=folder / "ppo.html", work=folder / "work-ppo")  # fmt: skip
 

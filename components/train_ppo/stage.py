@@ -3,13 +3,14 @@
 import json
 import math
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 from components.train_ppo.config import Config
 from components.train_ppo.guards import hacking, kept, too_far, verdict
 from memozy import ledger
 from memozy.records import InputError, write_jsonl
-from memozy.stages import In, OptionalIn, Out, Progress, Result, Work
+from memozy.stages import In, OptionalIn, Out, Progress, Result, Work, first_rank
 
 
 def run(config: Config, *, start: In, reward: OptionalIn = None, gold: OptionalIn = None, policy: Out, curves: Out,
@@ -43,6 +44,8 @@ def run(config: Config, *, start: In, reward: OptionalIn = None, gold: OptionalI
     checkpoints = Checkpoints(work, before.lm.model)
 
     rows, shown = train(trainer, checkpoints, config, work)
+    if not first_rank():
+        return Result()
     keep = kept(rows, config.kl_target, final=True)
     rows[keep]["kept"] = 1.0
     found = verdict(rows, keep, config.updates, config.false_alarm, config.kl_limit, unwatched)
@@ -83,9 +86,10 @@ def train(trainer, checkpoints, config: Config, work: Path) -> tuple[list[dict],
         trainer.load_state(tensors, told["numbers"])
     else:
         tensors, numbers = trainer.state()
-        checkpoints.save({"rows": rows, "samples": shown, "numbers": numbers}, tensors, 0, set())
+        if first_rank():
+            checkpoints.save({"rows": rows, "samples": shown, "numbers": numbers}, tensors, 0, set())
     progress = Progress("train_ppo", config.updates, "updates", start=len(rows))
-    with live("train_ppo", work) as curves:
+    with live("train_ppo", work) if first_rank() else nullcontext() as curves:
         if curves:
             curves.log(rows)
         while len(rows) < config.updates and not _stop(rows, config):
@@ -100,7 +104,8 @@ def train(trainer, checkpoints, config: Config, work: Path) -> tuple[list[dict],
             shown += sampled
             tensors, state = trainer.state()
             needed = {kept(rows, config.kl_target, final=False), update}
-            checkpoints.save({"rows": rows, "samples": shown, "numbers": state}, tensors, update + 1, needed)
+            if first_rank():
+                checkpoints.save({"rows": rows, "samples": shown, "numbers": state}, tensors, update + 1, needed)
             if curves:
                 curves.log([numbers])
             seconds = sum(value for name, value in numbers.items() if name.startswith("seconds/"))

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from memozy.records import InputError
-from pipelines.config import RunConfig, check_files, load
+from pipelines.config import STEPS, RunConfig, check_files, load
 
 
 @pytest.fixture
@@ -87,3 +87,35 @@ def test_missing_files_are_found_before_anything_runs(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"data/contexts.jsonl, field 'diaries.contexts': no such file"):
         check_files(RunConfig(), ["diaries"])
     check_files(RunConfig(), ["split"])  # a section that the pipeline doesn't use is not looked at
+
+
+def enabled(config):
+    return [step for step in STEPS if getattr(config, step).enabled]
+
+
+def test_the_recipe_says_which_ways_of_training_are_taken(config_file):
+    assert enabled(RunConfig()) == ["sft", "ppo"] == list(RunConfig().recipe)
+    assert enabled(load(config_file("recipe: [sampling, sft]\n"))) == ["sampling", "sft"]
+    assert enabled(load(config_file("seed: 1\n"), ["recipe=[sampling,dpo]"])) == ["sampling", "dpo"]
+    assert enabled(load(config_file("recipe: []\n"))) == []
+    assert enabled(load(config_file("recipe: [sft]\nppo: {enabled: true}\n"))) == ["sft", "ppo"], "a section may differ"
+
+
+def test_a_recipe_is_written_down_once_and_reads_back(config_file, tmp_path):
+    config = load(config_file("recipe: [sampling, dpo]\nsft: {enabled: true}\n"))
+    (tmp_path / "again.yaml").write_text(config.text(), encoding="utf-8")
+    assert load(tmp_path / "again.yaml") == config
+    assert config.text().count("enabled") == 1
+
+
+def test_the_environment_reaches_every_stage_that_has_one(config_file):
+    config = load(config_file("environment: {task: prompt/qna, n_questions: 7}\nppo: {environment: {n_questions: 9}}\n"))
+    assert config.sampling.environment.task == config.dpo.environment.task == config.ppo.environment.task == "prompt/qna"
+    assert (config.sampling.environment.n_questions, config.ppo.environment.n_questions) == (7, 9)
+
+
+def test_files_of_a_stage_that_is_left_out_are_not_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_files(RunConfig(), ["sampling"])
+    with pytest.raises(InputError, match="no such file"):
+        check_files(RunConfig(recipe=("sampling", "sft")), ["sampling"])

@@ -1,6 +1,7 @@
 """The embedded models and sample data are what they are said to be."""
 
 import csv
+import random
 
 import pytest
 
@@ -9,7 +10,8 @@ from memozy.modeling import LanguageModel
 from memozy.records import ARMS, CONTEXTS, DIARIES, SIMULATED, check_template, read_jsonl
 from microworld.contexts import sample_contexts
 from microworld.instructions import GROUPS, INSTRUCTIONS, held_out, sample_instructions, template
-from microworld.qna_instructions import QNA_INSTRUCTIONS, qna_template
+from microworld.qna_instructions import GOOD, QNA_INSTRUCTIONS, qna_template
+from microworld.questions import sample_questions
 from microworld.writer import write_diary
 from pipelines import tiny_diary, tiny_qna
 
@@ -32,8 +34,6 @@ def test_the_shipped_writer_obeys_what_it_has_never_seen_together(data):
 
 def test_obedience_sees_a_model_that_ignores_its_prompt(data, monkeypatch):
     """The measurement itself: a writer that writes the same whatever it is asked does not pass."""
-    import random
-
     rng = random.Random(0)
     contexts = sample_contexts(16, seed=8)
     careless = [write_diary(sample_instructions(rng, 0.4, 0.1), c, rng) for c in contexts * 200]
@@ -57,16 +57,25 @@ def assistant(data):
 
 
 def test_the_shipped_assistant_answers_as_it_is_told_about_stories_it_has_never_met(assistant):
-    told = tiny_qna.measured(assistant, combinations=2, samples=24)
-    assert len(told["rows"]) == 2 * len(QNA_INSTRUCTIONS)
-    assert told["fit"], told["summary"]
+    rows = tiny_qna.qna_obedience(assistant, combinations=2, samples=24, seed=4)
+    assert len(rows) == 2 * len(QNA_INSTRUCTIONS)
+    assert sum(row["obeyed"] for row in rows) / len(rows) >= tiny_diary.LEAST_OBEDIENCE
 
 
-def test_the_measures_see_an_assistant_that_ignores_its_prompt(assistant, monkeypatch):
+def test_the_shipped_assistant_is_right_where_it_is_asked_well_and_careless_where_not(assistant):
+    rng, questions = random.Random(5), tiny_qna.read_rows(sample_questions(96, 9, held=True))
+    good, none = ([qna_template(keys, rng) for _ in range(4)] for keys in (GOOD, ()))
+    asked = tiny_qna.measures(assistant, [*good, *none], questions)
+    least = tiny_qna.LEAST_RIGHT - 0.05  # on fewer questions and prompts than the gate has seen
+    for measure in ("right", "abstained_untold"):
+        assert asked[measure][:4].mean() >= least > 0.8 > asked[measure][4:].mean()
+
+
+def test_obedience_sees_an_assistant_that_ignores_its_prompt(assistant, monkeypatch):
     """The measurement itself: one that is asked the same whatever the prompt says does not pass."""
     monkeypatch.setattr(tiny_qna, "qna_template", lambda keys, rng: qna_template((), rng))
-    told = tiny_qna.measured(assistant, combinations=2, samples=24)
-    assert told["share"] < 0.8 and not told["fit"]
+    rows = tiny_qna.qna_obedience(assistant, combinations=2, samples=24, seed=4)
+    assert sum(row["obeyed"] for row in rows) / len(rows) < 0.8
 
 
 def test_sample_data_is_consistent_and_says_that_it_is_simulated(data):
