@@ -111,7 +111,7 @@ class Judged:
             "score": float(self.reward.score(texts)[0].mean()), "kl": kl, "nats": nats / sum(map(len, other)),
         }  # fmt: skip
         if self.questions:
-            p, _ = evaluate(lm, self.templates, self.questions)
+            p, _ = evaluate(lm, self.templates, self.questions, "texts")
             told["qna"] = float(kinds_of(p, self.questions)[..., 0].mean())
         return told
 

@@ -14,6 +14,7 @@ size is a few megabytes, and every role that a training needs stands on one set 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,7 @@ def start(model: str, weights: Weights, rank: int, seed: int) -> Policy:
     folder = model_folder(model, weights.revision, weights.remote_code)
     commit = None if Path(model).is_dir() else folder.name  # a branch may move on
     lm = LanguageModel.load(model, weights)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _quiet():
         torch.manual_seed(seed)  # half of a fresh adapter is drawn from the global generator, the other half is 0
         lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
         lm.model = get_peft_model(lm.model, lora, adapter_name=ADAPTER).eval()
@@ -97,7 +98,8 @@ def load(folder: Path) -> Policy:
                          file=file, field="model", value=base.model,
                          remedy="Put the old base back there, or train again on this one")  # fmt: skip
     lm = LanguageModel.load(base.model, pinned)
-    model = PeftModel.from_pretrained(lm.model, folder / "adapter", adapter_name=ADAPTER, is_trainable=True).eval()
+    with _quiet():
+        model = PeftModel.from_pretrained(lm.model, folder / "adapter", adapter_name=ADAPTER, is_trainable=True).eval()
     queries = folder / "queries.jsonl"
     known = read_jsonl(queries, QUERIES)["query"].to_list() if queries.exists() else []
     return Policy(LanguageModel(model, AutoTokenizer.from_pretrained(folder / "tokenizer")), base, known)
@@ -144,6 +146,11 @@ def sample(folder: Path, n: int, *, max_new_tokens: int, temperature: float, see
     rng = torch.Generator().manual_seed(seed)
     replies = generate(policy.lm, ids, max_new_tokens=max_new_tokens, temperature=temperature, rng=rng)
     return [policy.lm.text(tokens) for tokens in replies.tokens]
+
+
+def _quiet():
+    """peft asks models about names that transformers is giving up."""
+    return warnings.catch_warnings(action="ignore", category=FutureWarning)
 
 
 def _save_adapter(policy: Policy, folder: Path) -> None:

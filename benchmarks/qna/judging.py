@@ -22,7 +22,7 @@ from memozy.records import QUERIES, read_jsonl
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 TOKENS = 96  # of a prompt, at most
-FOUND = ("by hand", "sft", "ppo")
+FOUND = ("by_hand", "sft", "ppo")
 MEASURES = ("reward", "accuracy", "abstains, untold", "abstains, told", "readable")
 
 
@@ -88,7 +88,7 @@ def difference(measure: str, ours: Judged, theirs: Judged | None, clusters: Sequ
 def compared(environment: PromptQnA, folder: Path, hand_written: str, prompts: int, questions: Sequence[Mapping],
              clusters: Sequence[str], seed: int) -> dict[str, Judged]:  # fmt: skip
     """Judge all of FOUND and print the table."""
-    written = {"by hand": [("", hand_written)]}
+    written = {"by_hand": [("", hand_written)]}
     written |= {name: prompts_of(folder / name, prompts, seed) for name in ("sft", "ppo")}
     found = {name: judge(environment, written[name], questions) for name in FOUND}
     print(f"{'prompts':<12}" + "".join(f"{m:>20}" for m in MEASURES) + f"{'faulty':>8}")
@@ -99,7 +99,7 @@ def compared(environment: PromptQnA, folder: Path, hand_written: str, prompts: i
             + "".join(f"{f'{mean:.3f} ± {se:.3f}':>20}" for mean, se in cells)
             + f"{told.faulty.mean():>8.2f}"
         )
-    for other in ("sft", "by hand"):
+    for other in ("sft", "by_hand"):
         cells = (difference(m, found["ppo"], found[other], clusters) for m in MEASURES)
         print(
             f"{f'ppo - {other}':<13}"

@@ -9,7 +9,7 @@ import pytest
 
 from components.propose_prompts import stage
 from components.propose_prompts.config import Config, Writer
-from memozy import ledger
+from memozy import ledger, policies
 from memozy.llm import LLMConfig
 from memozy.records import (
     ARMS,
@@ -24,6 +24,7 @@ from memozy.records import (
     write,
     write_jsonl,
 )
+from memozy.weights import Weights
 from tests.endpoint import PAID, serving
 
 GOOD = (
@@ -51,9 +52,9 @@ def given(data, reward, tmp_path_factory):
     """The stage's inputs: embedded policies, a reward model and diaries rated by hand."""
     folder = tmp_path_factory.mktemp("given")
     queries = read_jsonl(data / "instructions.jsonl", INSTRUCTIONS)["instruction"].unique().sort().head(4)
-    (folder / "policy").mkdir()
-    (folder / "policy/model").symlink_to((data / "models/policy").resolve())
-    write_jsonl(({"query": q} for q in queries), folder / "policy/queries.jsonl")
+    policy = policies.start(str(data / "models/policy"), Weights(), rank=2, seed=0)
+    policy.queries = queries.to_list()
+    policies.save(policy, folder / "policy", "")
     write_jsonl(
         [{"prompt_id": "A", "template": ANSWERS[4], "parent_prompt_id": None, "origin": "incumbent"}],
         folder / "prompts",
