@@ -38,8 +38,8 @@ pull: $(PULLED)
 demo: pull ## run the whole loop in the micro-world, about six minutes
 	@$(BIN)/memozy run optimize_prompt --config configs/demo.yaml
 
-test: pull ## run the tests
-	$(BIN)/python -m pytest
+test: pull ## run the tests, a process on every core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 drill: pull ## kill, starve and disturb long jobs, and see that nothing is lost or paid twice; minutes
 	@for path in drills/[a-z]*.py; do case $$path in *world.py) continue;; esac; \

@@ -17,7 +17,8 @@ their CPU seconds (all threads of the process) by ours. Memory is the high-water
 interpreter and libraries, nothing taken off; `ratio_memory` is ours by theirs in the setting `equal`. Counted in
 forward passes over all tokens, E epochs cost TRL 2 + 4E (its policy and its value model), us 2 + 2E.
 
-Curves: a small model learns to say even words, with equal settings in both. Reward and KL of every update, the latter
+Curves: a small model learns to say even words, with equal settings in both; its responses end long before they would be
+cut off, which the two treat differently (TRL ends an episode there, ours values what would have followed). Reward and KL of every update, the latter
 measured against the model that training started from, give each run's curve (running means over WINDOW updates, then
 isotonic); they are compared at POINTS KLs that all runs reached. The difference is the mean over those, with its
 standard error over seeds.
@@ -47,12 +48,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 PEER = ROOT / ".venv-trl"
 LARGE = {"hidden": 256, "layers": 4, "words": 2044}
-SMALL = {"hidden": 64, "layers": 2, "words": 60, "eos_chance": 0.06}
+SMALL = {"hidden": 64, "layers": 2, "words": 60, "eos_chance": 0.12}
 JOB = {
     "seed": 0, "rollouts": 32, "response_length": 64, "epochs": 4, "mini_batches": 4, "rank": 8, "learning_rate": 3e-4,
     "kl_coef": 0.05, "clip": 0.2, "value_clip": 0.2, "value_coef": 0.1, "lam": 0.95,
 }  # fmt: skip
-CURVE = {"rollouts": 64, "response_length": 32, "learning_rate": 1e-3, "kl_coef": 0.02}
+CURVE = {"rollouts": 128, "response_length": 64, "learning_rate": 1e-3, "kl_coef": 0.02}
 WINDOW = 5  # updates that a point of a curve is the mean of
 POINTS = 5  # KLs at which curves are compared
 

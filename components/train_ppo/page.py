@@ -20,7 +20,7 @@ PLOTS = {  # name -> what stands in it: panel -> label -> column of the curves
                "explained variance": {"explained variance": "ppo/value/explained_variance"}},
     "texts": {"tokens": {"tokens": "objective/length"},
               "share": {"ends by itself": "objective/eos_rate", "different": "objective/distinct",
-                        "different pairs of words": "objective/distinct_2"},
+                        "different pairs": "objective/distinct_2"},
               "share with a fault": {"fault": "env/fault"}},
 }  # fmt: skip
 LABELS = {"hacking": "The reward model's score, the proxy, against the gold model's", "reward": "Score, reward, KL and its coefficient",
