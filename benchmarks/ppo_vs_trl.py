@@ -4,8 +4,8 @@
 
 The peer is `trl.experimental.ppo` of TRL 1.12.0, the last version that has it, in an environment of its own
 (.venv-trl, made here where it is missing). The same in both: a Llama of random weights (4 layers, hidden size 256, 2048
-tokens), LoRA of rank 8 on every linear layer (at TRL on its value model too), the 32 prompts of every update (TRL shuffles
-them), at most 64 new tokens, the score (a function of text), the clipped losses, whitened advantages, a fixed KL
+tokens), LoRA of rank 8 on every linear layer (at TRL on its value model too), the 32 prompts of every update (TRL
+shuffles them), at most 64 new tokens, the score (a function of text), the clipped losses, whitened advantages, a fixed KL
 coefficient, 4 epochs of 4 mini-batches, AdamW at a constant rate, float32, one thread. Three settings:
 
 equal          prompts and responses of 64 tokens each, EOS out of reach
@@ -18,10 +18,10 @@ interpreter and libraries, nothing taken off; `ratio_memory` is ours by theirs i
 forward passes over all tokens, E epochs cost TRL 2 + 4E (its policy and its value model), us 2 + 2E.
 
 Curves: a small model learns to say even words, with equal settings in both; its responses end long before they would be
-cut off, which the two treat differently (TRL ends an episode there, ours values what would have followed). Reward and KL of every update, the latter
-measured against the model that training started from, give each run's curve (running means over WINDOW updates, then
-isotonic); they are compared at POINTS KLs that all runs reached. The difference is the mean over those, with its
-standard error over seeds.
+cut off, which the two treat differently (TRL ends an episode there, ours values what would have followed). Reward and
+KL of every update, the latter measured against the model that training started from, give each run's curve (running
+means over WINDOW updates, then isotonic); they are compared at POINTS KLs that all runs reached. The difference is the
+mean over those, with its standard error over seeds.
 
 GRPO: whole updates a CPU second against the GRPOTrainer of the project's own TRL, on the ragged setting: equal are
 model, adapter, rollouts, lengths at the start, score, optimiser steps (one epoch of one batch each). Not equal: ours

@@ -22,7 +22,7 @@ import torch
 from drills import ppo_world
 from memozy.stages import execute
 
-FORK = multiprocessing.get_context("fork")  # torch and its like are imported once for all processes
+SPAWN = multiprocessing.get_context("spawn")  # a fork of a process whose torch has threads may wait for ever
 OUTPUTS = ("policy", "curves", "samples", "ppo_report")
 
 
@@ -39,7 +39,7 @@ def attempt(folder: str, settings: dict, artifacts: dict[str, str]) -> None:
 
 def training(folder: Path, settings: dict, artifacts: dict[str, str]) -> BaseProcess:
     folder.mkdir(exist_ok=True)
-    process = FORK.Process(target=attempt, args=(str(folder), settings, artifacts))
+    process = SPAWN.Process(target=attempt, args=(str(folder), settings, artifacts))
     process.start()
     return process
 
