@@ -125,10 +125,10 @@ def ratio(theirs: list[Turn], ours: list[Turn]) -> float:
 def curves(seeds: int, updates: int, folder: Path) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     """Each side's curves, one for each seed: KL and reward after more and more updates, both [U]."""
     size = Size(**SMALL)
+    models = [size.save(folder / f"model-{seed}", seed) for seed in range(seeds)]
 
     def run(side: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        model = size.save(folder / f"model-{side}-{seed}", seed)
-        job = JOB | CURVE | {"model": str(model), "seed": seed, "updates": updates}
+        job = JOB | CURVE | {"model": str(models[seed]), "seed": seed, "updates": updates}
         job["prompts"] = size.prompts(job["rollouts"], 4, 12, seed)
         process = Process(side, job, folder / f"{side}-{seed}")
         turns = [process.turn() for _ in range(updates)]

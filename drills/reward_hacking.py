@@ -20,7 +20,7 @@ from components.train_ppo import comparison, findings, stage
 from components.train_ppo.actor_critic import ActorCritic
 from components.train_ppo.checkpoints import Checkpoints
 from components.train_ppo.config import Config
-from components.train_ppo.guards import kept
+from components.train_ppo.guards import GOLD, SCORE, hacking, kept
 from components.train_ppo.ppo import PPO
 from components.train_reward.procedure import Rows
 from drills import ppo_world
@@ -72,7 +72,8 @@ def train(guards: bool, start: Path, prompts: Path, work: Path, updates: int, ro
     ppo = PPO(ActorCritic(policy), environment, config)
     checkpoints = Checkpoints(work, policy.lm.model)
     rows, _ = stage.train(ppo, checkpoints, config, work)
-    keep = kept(rows, config.kl_target, final=True) if guards else len(rows)
+    by = GOLD if hacking(rows, config.updates, config.false_alarm) else SCORE
+    keep = kept(rows, config.kl_target, True, by) if guards else len(rows)
     answers = comparison.compare(policy.lm, checkpoints, environment, config, keep, config.kl_coef)
     contexts = read_contexts(config.environment.contexts, config.environment.n_contexts).to_dicts()
     template = read_jsonl(prompts, ARMS)["template"][0]

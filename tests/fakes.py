@@ -1,5 +1,6 @@
 """Small real parts for tests: a random tiny LM with the micro-world's tokenizer, and diaries to rate."""
 
+import copy
 import random
 from functools import cache
 
@@ -28,7 +29,7 @@ def tokenizer():
 def tiny_lm(seed: int = 0, hidden: int = 32, layers: int = 2) -> LanguageModel:
     """A random two-layer causal LM; big enough to have every code path, small enough to run in milliseconds."""
     torch.manual_seed(seed)
-    tok = tokenizer()
+    tok = copy.deepcopy(tokenizer())  # each has its own to change
     config = LlamaConfig(
         vocab_size=len(tok), hidden_size=hidden, num_hidden_layers=layers, intermediate_size=2 * hidden,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=True,

@@ -26,13 +26,13 @@ def smooth(values: Sequence[float]) -> list[float]:
     return [sum(part) / len(part) for part in around]
 
 
-def kept(rows: Rows, kl_target: float, final: bool) -> int:
-    """The update to keep: the best by the gold model, smoothed, of those whose KL is within the target.
+def kept(rows: Rows, kl_target: float, final: bool, by: str) -> int:
+    """The update to keep: the best by SCORE or by GOLD, smoothed, of those whose KL is within the target.
 
-    Without a gold model the best by score. Never without one: where KL is beyond the target everywhere, it is 0, the
-    start. final: whether no row will follow; while some will, the last row's smoothed value is not known yet, and left out.
+    Gold, a rough guide to small gains, decides where the policy was seen hacking; else the score does. Never without one:
+    where KL is beyond the target everywhere, it is 0, the start. final: whether no row will follow; while some will, the
+    last row's smoothed value is not known yet, and left out.
     """
-    by = GOLD if GOLD in rows[0] else SCORE
     values = smooth([row[by] for row in rows])
     known = range(len(rows) if final else max(1, len(rows) - 1))
     within = [u for u in known if rows[u][KL] <= kl_target]
@@ -86,8 +86,7 @@ def verdict(
         said = f", {_change(rows, 0, -1)} since the start" if watched else ""
         return Verdict("kl", f"KL is {rows[-1][KL]:.1f} nats, beyond the limit of {kl_limit:g}: stopped{said}; {held}.")
     if keep == 0:
-        by = "gold model" if watched else "reward model"
-        return Verdict("nothing", f"By the {by} no update within the KL target is better than the start; {held}.")
+        return Verdict("nothing", f"By the reward model no update within the KL target is better than the start; {held}.")
     if not watched:
         return Verdict("unguarded", f"Whether the policy hacks the reward model is not known, for {unwatched}; {held}.")
     return Verdict(

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from components.train_ppo.config import Config
-from components.train_ppo.guards import hacking, kept, too_far, verdict
+from components.train_ppo.guards import GOLD, SCORE, hacking, kept, too_far, verdict
 from memozy import ledger
 from memozy.records import InputError, write_jsonl
 from memozy.stages import In, OptionalIn, Out, Progress, Result, Work, first_rank
@@ -46,7 +46,8 @@ def run(config: Config, *, start: In, reward: OptionalIn = None, gold: OptionalI
     rows, shown = train(trainer, checkpoints, config, work)
     if not first_rank():
         return Result()
-    keep = kept(rows, config.kl_target, final=True)
+    cheats = hacking(rows, config.updates, config.false_alarm)
+    keep = kept(rows, config.kl_target, final=True, by=GOLD if cheats else SCORE)
     rows[keep]["kept"] = 1.0
     found = verdict(rows, keep, config.updates, config.false_alarm, config.kl_limit, unwatched)
     compared = comparison.compare(before.lm, checkpoints, environment, config, keep, rows[keep]["objective/kl_coef"])
@@ -103,7 +104,7 @@ def train(trainer, checkpoints, config: Config, work: Path) -> tuple[list[dict],
             rows.append(numbers)
             shown += sampled
             tensors, state = trainer.state()
-            needed = {kept(rows, config.kl_target, final=False), update}
+            needed = {update, *(kept(rows, config.kl_target, False, by) for by in (SCORE, GOLD) if by in rows[0])}
             if first_rank():
                 checkpoints.save({"rows": rows, "samples": shown, "numbers": state}, tensors, update + 1, needed)
             if curves:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from components.train_ppo.guards import falling, hacking, kept, smooth, too_far, verdict
+from components.train_ppo.guards import GOLD, SCORE, falling, hacking, kept, smooth, too_far, verdict
 
 
 def curves(gold=None, proxy=None, kl=None, score=None):
@@ -22,17 +22,17 @@ def test_smoothing_takes_the_neighbours():
 def test_the_best_by_gold_within_the_kl_target_is_kept():
     # smoothed: 0.05, 0.2, 0.4, 0.6, 0.65; KL of the last two is beyond 8
     gold, kl = [0.0, 0.1, 0.5, 0.6, 0.7], [0.0, 1.0, 6.0, 9.0, 12.0]
-    assert kept(curves(gold, kl=kl), 8.0, final=True) == 2
-    assert kept(curves(gold, kl=kl), 1e9, final=True) == 4
-    assert kept(curves(gold, kl=kl), 1e9, final=False) == 3, "row 4 may yet turn out to be lower"
-    assert kept(curves([0.5, 0.9], kl=[9.0, 9.0]), 8.0, final=True) == 0
-    assert kept(curves([0.5]), 8.0, final=False) == 0
+    assert kept(curves(gold, kl=kl), 8.0, final=True, by=GOLD) == 2
+    assert kept(curves(gold, kl=kl), 1e9, final=True, by=GOLD) == 4
+    assert kept(curves(gold, kl=kl), 1e9, final=False, by=GOLD) == 3, "row 4 may yet turn out to be lower"
+    assert kept(curves([0.5, 0.9], kl=[9.0, 9.0]), 8.0, final=True, by=GOLD) == 0
+    assert kept(curves([0.5]), 8.0, final=False, by=GOLD) == 0
 
 
 def test_without_gold_the_best_score_is_kept_and_with_it_not():
     score = [0.0, 0.1, 0.9, 0.9]
-    assert kept(curves(score=score), 8.0, final=True) == 3
-    assert kept(curves([0.5, 0.6, 0.1, 0.0], score=score), 8.0, final=True) == 0  # smoothed 0.55, 0.4, 0.23, 0.05
+    assert kept(curves(score=score), 8.0, final=True, by=SCORE) == 3
+    assert kept(curves([0.5, 0.6, 0.1, 0.0], score=score), 8.0, final=True, by=GOLD) == 0  # smoothed 0.55, 0.4, 0.23, 0.05
 
 
 def test_one_order_in_n_factorial_falls_all_the_way():
@@ -87,7 +87,7 @@ def test_the_verdict_is_one_sentence_with_its_figures():
         "kl", "KL is 41.2 nats, beyond the limit of 40: stopped, proxy +0.70, gold +0.70 since the start; kept update 3.",
     )  # fmt: skip
     assert said(curves(FALLS[1:6], RISES[:5]), 0) == (
-        "nothing", "By the gold model no update within the KL target is better than the start; kept the policy it started from.",
+        "nothing", "By the reward model no update within the KL target is better than the start; kept the policy it started from.",
     )  # fmt: skip
     assert said(curves(score=RISES), 8) == (
         "unguarded", "Whether the policy hacks the reward model is not known, for there is no gold model; kept update 8.",

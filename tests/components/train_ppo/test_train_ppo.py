@@ -10,7 +10,7 @@ import torch
 from components.train_ppo import stage
 from components.train_ppo.checkpoints import Checkpoints
 from components.train_ppo.config import Config
-from components.train_ppo.guards import kept
+from components.train_ppo.guards import GOLD, kept
 from components.train_ppo.ppo import PPO
 from components.train_ppo.stage import run
 from memozy import policies
@@ -215,7 +215,7 @@ def test_training_stops_when_proxy_rises_and_gold_falls(tmp_path):
     gold = [0.0, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.0, *[9.0] * 4]
     rows, _ = loop(tmp_path, Drifting(proxy, gold), updates=12, kl_limit=1e9)
     assert len(rows) == 8, "six falls in a row, 1 / 720, are fewer than 0.05 / 12"
-    assert kept(rows, 1e9, final=True) == 2  # of 0.3, 0.25 and 0.2 the mean is 0.25; at 1 it is 0.18
+    assert kept(rows, 1e9, final=True, by=GOLD) == 2  # of 0.3, 0.25 and 0.2 the mean is 0.25; at 1 it is 0.18
 
 
 def test_kl_beyond_the_limit_stops(tmp_path):
@@ -227,7 +227,7 @@ def test_kl_beyond_the_limit_stops(tmp_path):
 def test_disk_does_not_grow_with_updates(tmp_path):
     gold = [0.0, 0.2, 0.9, 0.3, 0.6, 0.2, 0.5, 0.1, 0.4]  # smoothed, best at 3: 0.6
     rows, shown = loop(tmp_path, Drifting([0.0] * 9, gold), updates=9, kl_target=1e9, kl_limit=1e9)
-    assert len(rows) == 9 and {row["step"] for row in shown} == set(range(9)) and kept(rows, 1e9, final=True) == 3
+    assert len(rows) == 9 and {row["step"] for row in shown} == set(range(9)) and kept(rows, 1e9, final=True, by=GOLD) == 3
     files = sorted(file.name for file in (tmp_path / "work").glob("*.safetensors"))
     assert files == [*(f"adapter-{u}.safetensors" for u in (0, 3, 8, 9)), "trainer-9.safetensors"]
 

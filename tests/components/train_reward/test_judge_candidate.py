@@ -32,7 +32,7 @@ def frame() -> pl.DataFrame:
 
 def test_a_judge_is_trained_with_killed_gone_on_with_and_loaded(frame, tmp_path, own_ledger):
     records.write(frame, tmp_path / "oversampled.parquet", records.OVERSAMPLED)
-    paths = {"oversampled": tmp_path / "oversampled.parquet", "reward": tmp_path / "reward",
+    paths = {"oversampled": tmp_path / "oversampled.parquet", "reward": tmp_path / "reward", "gold": tmp_path / "gold",
              "reward_report": tmp_path / "report.html", "work": tmp_path / "work"}  # fmt: skip
     paths["work"].mkdir()
     level = {text: nearest_level(rating) for text, rating in frame.select("text", "rating").iter_rows()}
