@@ -46,7 +46,7 @@ def training(folder: Path, settings: dict, artifacts: dict[str, str]) -> BasePro
 
 def updates_done(folder: Path) -> int:
     """How many whole updates the attempt under way has on disk."""
-    files = list(folder.glob("stages/train_ppo-*/work/state.json"))
+    files = list(folder.glob("stages/**/state.json"))
     return json.loads(files[0].read_text(encoding="utf-8"))["update"] if files else -1
 
 
