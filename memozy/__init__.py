@@ -1,1 +1,1 @@
-"""What stages and the app share: record schemas, storage, models, tracking, pages. See each module's first line."""
+"""What stages and the app share: record schemas, tables, versions, models, tracking, pages. See each module's first line."""

@@ -108,6 +108,14 @@ RATINGS = Schema("ratings", ("diary_id", "rater_id"), {
     "rated_at": Field(pl.String, "ISO 8601, UTC", nullable=True),
 })  # fmt: skip
 
+SURROGATES = Schema("surrogates", ("diary_id",), {
+    "diary_id": _ID,
+    "rating": Field(pl.Float64, "what people would rate the draft, by what a user made of it; no human's rating", low=-1, high=1),
+    "signal": Field(pl.String, "what the user did with it", choices=("like", "dislike", "regenerate", "edit")),
+    "similarity": Field(pl.Float64, "of draft and final text; of an edit", nullable=True, low=0, high=1),
+    "method": Field(pl.String, "the plain rule, or isotonic: calibrated on human ratings", choices=("rule", "isotonic")),
+})  # fmt: skip
+
 RATED = Schema("rated", ("diary_id",), {
     "diary_id": _ID,
     "group_id": Field(pl.String, "diaries of one group never stand on both sides of the split"),
@@ -118,7 +126,8 @@ RATED = Schema("rated", ("diary_id",), {
     "rating": Field(pl.Float64, "mean over the diary's raters", low=-1, high=1),
     "rating_variance": Field(pl.Float64, "unbiased variance between its raters, with two or more", nullable=True, low=0),
     "simulated": Field(pl.Boolean, "whether any of its ratings is no human's", nullable=True),
-    "n_raters": Field(pl.Int64, "how many people rated it", low=1),
+    "surrogate": Field(pl.Boolean, "whether `rating` is what a user's reaction suggests: nobody rated it, and it is never tested on", nullable=True),
+    "n_raters": Field(pl.Int64, "how many people rated it; 0: it is a surrogate", low=0),
     "split": Field(pl.String, "decided once per group", choices=("train", "test")),
 })  # fmt: skip
 
@@ -168,6 +177,9 @@ EVENTS = Schema("events", ("event_id",), {
     "prompt_id": Field(pl.String, "the prompt that wrote what was shown; on 'shown'", nullable=True),
     "propensity": Field(pl.Float64, "the chance with which that prompt was drawn; on 'shown'", nullable=True, low=0, high=1),
     "segment": Field(pl.String, "the kind of user, as the app divides them; on 'shown'", nullable=True),
+    "diary_id": Field(pl.String, "what was shown, where the app names it; on 'shown'", nullable=True),
+    "context_id": Field(pl.String, "what it was written for, where the app says; on 'shown'", nullable=True),
+    "image_id": Field(pl.String, "the photo it is about, where the app says; on 'shown'", nullable=True),
     "draft": Field(pl.String, "what was written; on 'shown' and 'edit'", nullable=True),
     "final": Field(pl.String, "what the user made of it; on 'edit'", nullable=True),
     "at": Field(pl.String, "ISO 8601, UTC", nullable=True),

@@ -1,9 +1,6 @@
 """The command `memozy`. kfp, mlflow and the stages are imported only by the commands that need them."""
 
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +8,9 @@ import typer
 
 from memozy.records import InputError
 from pipelines.catalog import PIPELINES
+from pipelines.commands import data, feedback, ratings
+from pipelines.terminal import EXITS, plain_errors
 
-EXITS = "Exit codes: 0 done, 1 a defect, 2 bad input, 130 interrupted."
 _NAMES = "\n\n".join(f"{name}: {what}" for name, what in PIPELINES.items())
 
 app = typer.Typer(
@@ -23,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(ratings.app, name="ratings")
+app.add_typer(feedback.app, name="feedback")
+app.add_typer(data.app, name="data")
 
 
 @app.command(epilog=f"Pipelines:\n\n{_NAMES}\n\n{EXITS}")
@@ -39,7 +40,7 @@ def run(
 ) -> None:
     """Run a pipeline on this machine. Started again under the same name, it continues where it was."""
     name = name or config.stem
-    with _plain_errors(f"runs/{name}/log.txt"):
+    with plain_errors(f"runs/{name}/log.txt"):
         _known(pipeline)
         from pipelines.config import load
 
@@ -70,7 +71,7 @@ def compile_(
     out: Annotated[Path, typer.Option(help="Folder for the IR YAML files.")] = Path("compiled"),
 ) -> None:
     """Compile pipelines to what a Kubeflow cluster takes. A run's settings are the pipeline's parameters."""
-    with _plain_errors():
+    with plain_errors():
         from pipelines.catalog import compile_pipeline
 
         for name in [_known(pipeline)] if pipeline else PIPELINES:
@@ -81,7 +82,7 @@ def compile_(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def plan(context: typer.Context) -> None:
     """What an evaluation will take, before any of it is paid for: memozy plan --help tells what it asks."""
-    with _plain_errors():
+    with plain_errors():
         import argparse
 
         from pydantic import ValidationError
@@ -109,7 +110,7 @@ def verify_decision(
     ],
 ) -> None:
     """Decide again from an evaluation's pulls alone, and compare with every figure of its adoption record."""
-    with _plain_errors():
+    with plain_errors():
         import json
 
         from components.evaluate_prompts.verify import differences
@@ -153,7 +154,7 @@ def stages(
             print(f"{name:<18} {(ast.get_docstring(function) or '').splitlines()[0]}")
         print("\nRun one alone: memozy stages STAGE --help")
         return
-    with _plain_errors():
+    with plain_errors():
         run_stage(_choice("STAGE", stage, known), context.args)
 
 
@@ -165,22 +166,6 @@ def _choice(what: str, value: str, known) -> str:
     if value not in known:
         raise InputError("is not known", field=what, value=value, remedy=f"Known: {', '.join(known)}")
     return value
-
-
-@contextmanager
-def _plain_errors(log: str | None = None) -> Iterator[None]:
-    """Bad input as one line and exit code 2; a defect as the end of its traceback, the log's place and 1."""
-    try:
-        yield
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
-    except (typer.Exit, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        text = str(error) if type(error).__name__ == "StageFailed" else traceback.format_exc()
-        print(f"{text}\ndefect" + (f"; the whole log is in {log}" if log else ""), file=sys.stderr)
-        raise typer.Exit(1) from None
 
 
 def main() -> None:

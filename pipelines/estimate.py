@@ -17,7 +17,7 @@ from memozy.llm import LLMConfig, Request
 from memozy.qna import QNA_SLOTS, fill_question, read_questions
 from memozy.records import ARMS, RATING_LEVELS, SIMULATED, fill, read_contexts, read_jsonl
 from memozy.reports import money
-from memozy.storage import read_ratings
+from memozy.tables import read_ratings
 from pipelines.config import RunConfig
 
 EXAMPLE_BYTES = 600  # of a rated diary shown to a judge or a writer

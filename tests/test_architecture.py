@@ -13,7 +13,7 @@ STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/component.p
 LIBRARY = {
     "choices", "endpoint", "environments", "feedback", "fine_tuning", "ledger", "live", "llm", "modeling", "policies",
     "preferences", "qna", "raters", "records",
-    "reports", "reward", "stages", "storage", "texts", "tracking", "weights",
+    "reports", "reward", "stages", "tables", "texts", "tracking", "versions", "weights",
 }  # fmt: skip
 HEAVY = {"torch", "pandas", "mlflow", "kfp"}
 # pipelines meet stages in their signatures and settings; beyond that, only here:
@@ -81,7 +81,7 @@ def test_settings_are_frozen_and_closed(stage):
 
 def test_light_modules_stay_light():
     light = [f"components.{stage}.config" for stage in STAGES]
-    light += [f"memozy.{name}" for name in ("environments.config", "environments.hygiene", "records", "ledger", "llm", "qna", "stages", "storage", "texts")]
+    light += [f"memozy.{name}" for name in ("environments.config", "environments.hygiene", "records", "ledger", "llm", "qna", "stages", "tables", "texts", "versions")]
     light += ["pipelines.config", "pipelines.cli"]
     code = f"import sys, {', '.join(light)}; print(*sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ from memozy.records import RATING_LEVELS
 
 
 def new_ratings(rows: list[dict], known: Collection[tuple[str, str]]) -> dict[tuple[str, str], float]:
-    """(diary, rater) -> level, of the rows (see `storage.read_ratings`) that are well-formed and not `known`."""
+    """(diary, rater) -> level, of the rows (see `tables.read_ratings`) that are well-formed and not `known`."""
     found = {}
     for row in rows:
         key = str(row.get("diary_id") or "").strip(), str(row["rater_id"]).strip()

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from components.check_feedback.config import Config
 from components.check_feedback.enough import enough, new_ratings
-from memozy import records, storage
+from memozy import records, tables
 from memozy.stages import Result
 
 
@@ -11,7 +11,7 @@ def run(config: Config) -> Result:
 
     Rows that import_ratings would set aside for their rating or id don't count.
     """
-    rows = storage.read_ratings(config.ratings)
+    rows = tables.read_ratings(config.ratings)
     known: set[tuple[str, str]] = set()
     if config.known is not None:
         path = Path(config.known)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from memozy.records import RATING_LEVELS, InputError
-from memozy.storage import read_rows
+from memozy.tables import read_rows
 
 COLUMNS = ("item_id", "rater_id", "place", "people", "mood", "photo", "text", "rating")
 

@@ -30,7 +30,7 @@ def has_texts(rows: list[dict]) -> bool:
 
 
 def parse(rows: list[dict], source: str, known: Collection[str]) -> Parsed:
-    """Read every row of a ratings file (see `storage.read_ratings`).
+    """Read every row of a ratings file (see `tables.read_ratings`).
 
     A file with texts brings its own diaries; without, a diary must be one of `known`. Rows that
     repeat a rating are counted and dropped; of raters who contradict themselves every row on that

@@ -4,7 +4,7 @@ import polars as pl
 
 from components.import_ratings import parse
 from components.import_ratings.config import Config
-from memozy import records, storage
+from memozy import records, tables
 from memozy.records import SIMULATED, InputError
 from memozy.stages import In, Out, Result
 
@@ -20,7 +20,7 @@ def run(config: Config, *, diaries: In, contexts: In, ratings: Out, rated_diarie
     if config.path == SIMULATED:
         parsed = parse.Parsed(ratings=_simulated(config, known, contexts, diaries))
     else:
-        rows = storage.read_ratings(config.path)
+        rows = tables.read_ratings(config.path)
         parsed = parse.parse(rows, Path(config.path).name, set(known["diary_id"]))
         _refuse_too_many(parsed, len(rows), config)
         if parse.has_texts(rows):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memozy.records import InputError
-from memozy.storage import read_rows
+from memozy.tables import read_rows
 from memozy.texts import clean
 
 COLUMNS = {"지시사항": "instruction", "입력": "input", "출력": "output", "텍스트": "text"}

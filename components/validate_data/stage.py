@@ -5,7 +5,7 @@ import polars as pl
 
 from components.validate_data import rules
 from components.validate_data.config import Config
-from memozy import records, reports, storage
+from memozy import records, reports, versions
 from memozy.records import RATING_LEVELS, SIMULATED, InputError
 from memozy.stages import In, Out, Result
 
@@ -29,7 +29,7 @@ def run(config: Config, *, ratings: In, rated_diaries: In, validated: Out, versi
     records.write(rated, validated / "ratings.parquet", records.RATINGS)
     records.write(frames["diaries"].sort("diary_id"), validated / "diaries.parquet", records.DIARIES)
     pinned = {
-        "version": storage.publish(validated, config.remote),
+        "version": versions.publish(validated, config.remote),
         "n_ratings": rated.height,
         "n_diaries": frames["diaries"].height,
         "classes": {f"{level:g}": int((rated["rating"] == level).sum()) for level in RATING_LEVELS},

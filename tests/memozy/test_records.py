@@ -78,7 +78,7 @@ def test_numbers_out_of_bounds(tmp_path):
 def test_rated_rows_say_their_photo_and_may_leave_out_prompt_and_variance():
     row = {"diary_id": "d1", "group_id": "g", "context_id": "c", "text": "t", "rating": 0.25, "n_raters": 1, "split": "test"}
     rated = check(pl.DataFrame([row]), RATED, "f")
-    assert rated.row(0, named=True) == row | {"image_id": None, "prompt_id": None, "rating_variance": None, "simulated": None}
+    assert rated.row(0, named=True) == row | {"image_id": None, "prompt_id": None, "rating_variance": None, "simulated": None, "surrogate": None}
     assert check(rated.with_columns(copies=1), OVERSAMPLED, "f").drop("copies").equals(rated)
     with pytest.raises(InputError, match="field 'context_id': column is missing"):
         check(rated.drop("context_id"), RATED, "f")

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from memozy import records, stages, storage
+from memozy import records, stages, versions
 from memozy.records import SIMULATED, InputError
 
 TAG = "<script>alert('읽지 마')</script>"
@@ -60,7 +60,7 @@ def test_what_passed_is_pinned_and_can_be_fetched(make, outs, tmp_path):
         "simulated": False,
     }  # fmt: skip
     assert result.metrics["n_rated_0.5"] == 10
-    storage.pull(version(outs)["version"], remote, tmp_path / "back")
+    versions.pull(version(outs)["version"], remote, tmp_path / "back")
     for name, schema in (("ratings", records.RATINGS), ("diaries", records.DIARIES)):
         kept = records.read(Path(outs["validated"]) / f"{name}.parquet", schema)
         assert kept.height == 30
