@@ -84,7 +84,7 @@ def _character_drift(before: pl.Series, now: pl.Series, seed: int) -> Drift:
     texts, n_old = pl.concat([before, now]), len(before)
     size = texts.str.len_chars().clip(lower_bound=1).to_numpy()
     shares = np.column_stack([texts.str.count_matches(one).to_numpy() / size for one in CHARACTERS.values()])
-    shares = np.column_stack([shares, 1 - shares.sum(axis=1)])
+    shares = np.column_stack([shares, np.maximum(1 - shares.sum(axis=1), 0)])
     total, rng = shares.sum(axis=0), np.random.default_rng(seed)
     drawn = np.stack([shares[rng.permutation(len(texts))[n_old:]].sum(axis=0) for _ in range(REPETITIONS)])
     old, new = shares[:n_old].mean(axis=0), shares[n_old:].mean(axis=0)
