@@ -131,6 +131,8 @@ RATED = Schema("rated", ("diary_id",), {
     "split": Field(pl.String, "decided once per group", choices=("train", "test")),
 })  # fmt: skip
 
+HUMAN = ~pl.col("surrogate").fill_null(False)  # of RATED rows: people rated it
+
 OVERSAMPLED = Schema("oversampled", RATED.key, {
     **RATED.fields,
     "copies": Field(pl.Int64, "how often a trainer counts this row, inside its own folds; 1 on test rows", low=1),

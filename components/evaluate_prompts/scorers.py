@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from components.evaluate_prompts.config import Config
-from memozy.records import OVERSAMPLED, RATING_LEVELS, nearest_level, read
+from memozy.records import HUMAN, OVERSAMPLED, RATING_LEVELS, nearest_level, read
 from memozy.reward import RewardModel, ScoreCache
 from memozy.reward.judge import RUBRIC, Example, Judge
 from memozy.stages import Progress
@@ -77,7 +77,7 @@ def examples(oversampled: Path, per_level: int, seed: int) -> tuple[Example, ...
     """
     if per_level == 0:
         return ()
-    rows = read(oversampled, OVERSAMPLED).filter(split="train").to_dicts()
+    rows = read(oversampled, OVERSAMPLED).filter(HUMAN, split="train").to_dicts()
     rng = random.Random(seed)
     rng.shuffle(rows)
     chosen: list[Example] = []

@@ -1,36 +1,23 @@
 """The sheets people fill in, one a rater: items blinded and shuffled, ratings read back and checked."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from memozy import sheets
 from memozy.records import RATING_LEVELS, InputError
 from memozy.tables import read_rows
 
 COLUMNS = ("item_id", "rater_id", "place", "people", "mood", "photo", "text", "rating")
 
-FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a cell begins with that a spreadsheet program would calculate
-
 
 def write_sheets(items: Iterable[dict], folder: Path) -> None:
-    """`<rater_id>.csv` for every rater of the items, each in the order of the items' blinded names.
-
-    CSV with a BOM, so that spreadsheet programs read its Korean; no cell of it is taken for a formula there.
-    """
+    """`<rater_id>.csv` for every rater of the items, each in the order of the items' blinded names."""
     folder.mkdir(parents=True, exist_ok=True)
     by_rater: dict[str, list[dict]] = {}
     for item in sorted(items, key=lambda item: item["item_id"]):
         by_rater.setdefault(item["rater_id"], []).append(item)
     for rater, own in by_rater.items():
-        with open(folder / f"{rater}.csv", "w", encoding="utf-8-sig", newline="") as file:
-            table = csv.DictWriter(file, COLUMNS)
-            table.writeheader()
-            table.writerows({key: _inert(value) for key, value in item.items()} for item in own)
-
-
-def _inert(value: str | None) -> str:
-    value = value or ""
-    return "'" + value if value[:1] in FORMULA else value
+        sheets.write(folder / f"{rater}.csv", COLUMNS, own)
 
 
 def read_sheets(path: str, known: set[str]) -> dict[tuple[str, str], float]:

@@ -18,6 +18,7 @@ from memozy.llm import Completion, open_llm
 from memozy.records import (
     ARMS,
     CONTEXTS,
+    HUMAN,
     OVERSAMPLED,
     InputError,
     check_template,
@@ -96,7 +97,7 @@ def run(
 
 def _task(config: Config, incumbent: dict, oversampled: Path) -> tuple[str, Shown, list[dict]]:
     """What writers are asked, what they see by it, and the context_id and image_id of every diary they are shown."""
-    rated = read(oversampled, OVERSAMPLED).filter(split="train")
+    rated = read(oversampled, OVERSAMPLED).filter(HUMAN, split="train")
     sides = choose_examples(rated, config.examples_per_side, incumbent["prompt_id"], config.seed, oversampled)
     best, worst = (list(side.select("text", "rating").iter_rows()) for side in sides)
     task = meta_prompt(incumbent["template"], best, worst)

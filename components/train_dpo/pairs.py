@@ -9,7 +9,7 @@ import polars as pl
 from components.train_dpo.config import Config
 from memozy.environments.config import EnvironmentConfig
 from memozy.preferences import pairs_from_ratings, place_pairs, read_pairs
-from memozy.records import ARMS, CONTEXTS, OVERSAMPLED, PAIRS, InputError, check_template, fill, read, read_jsonl
+from memozy.records import ARMS, CONTEXTS, HUMAN, OVERSAMPLED, PAIRS, InputError, check_template, fill, read, read_jsonl
 from memozy.texts import connected, normalise
 
 MANY = 10  # prompts from which whole prompts are held out, and not pairs of each
@@ -62,7 +62,7 @@ def _given(file: Path | None, artifact: str, source: str) -> Path:
 
 def _from_ratings(config: Config, oversampled: Path) -> pl.DataFrame:
     """Of each context the training texts whose ratings differ by the least margin or more."""
-    rows = read(oversampled, OVERSAMPLED).filter(pl.col("split") == "train", pl.len().over("context_id", "split") > 1)
+    rows = read(oversampled, OVERSAMPLED).filter(HUMAN).filter(pl.col("split") == "train", pl.len().over("context_id", "split") > 1)
     met = pairs_from_ratings(rows["rating"].to_numpy(), rows["context_id"].to_numpy(), config.seed)
     better, worse = (rows[met[:, side].tolist()] for side in (0, 1))
     pairs = pl.DataFrame({

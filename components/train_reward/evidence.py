@@ -10,7 +10,7 @@ import polars as pl
 
 from components.train_reward import explain, learning, metrics, procedure
 from components.train_reward.config import Config
-from components.train_reward.procedure import COPIES, COUNTED, SELECTED, Candidate, Plan, Rows, Said
+from components.train_reward.procedure import COPIES, COUNTED, SELECTED, SURROGATES, Candidate, Plan, Rows, Said
 from memozy.records import nearest_level
 from memozy.reward import RewardModel
 from memozy.reward.calibration import LEVELS
@@ -51,7 +51,8 @@ def card(model: RewardModel, rows: Rows, train: pl.DataFrame, test: pl.DataFrame
             "levels": {"train": counts(rows.ratings), "train, with copies": counts(rows.ratings, rows.copies),
                        "test": counts(tested_ratings)},
         },
-        "copies": did_copies_help(said, rows, config),
+        "copies": did_it_help(COPIES, int(rows.copies.sum()), said, rows, config),
+        "surrogates": did_it_help(SURROGATES, len(rows.surrogates[1]) if rows.surrogates else 0, said, rows, config),
         "guards": guards(model, said.first(champion.name)),
         "intervals": intervals(model, cv["train_cv"], of_test),
         "residual_sd": model.calibration.residual_sd,
@@ -99,14 +100,17 @@ def leaderboard(said: Said, rows: Rows, champion: str, config: Config) -> list[d
     return sorted(table, key=lambda row: row["mse"])
 
 
-def did_copies_help(said: Said, rows: Rows, config: Config) -> dict | None:
-    """The squared error with copies less that without; None where every row counted once anyway."""
-    if COUNTED + COPIES not in said.candidates:
+def did_it_help(way: str, n: int, said: Said, rows: Rows, config: Config) -> dict | None:
+    """The squared error on rated rows of COUNTED fitted in a `way` of `procedure.WAYS`, less that without.
+
+    n: the rows it counts, or has more. None where it did not compete so: no row has copies, or there are no surrogates.
+    """
+    if COUNTED + way not in said.candidates:
         return None
-    with_copies, once = (((said.candidates[n].score - rows.ratings) ** 2) for n in (COUNTED + COPIES, COUNTED))
-    change = metrics.paired(with_copies, once, rows.groups, config.bootstrap, config.seed)
+    in_this_way, once = (((said.candidates[n].score - rows.ratings) ** 2) for n in (COUNTED + way, COUNTED))
+    change = metrics.paired(in_this_way, once, rows.groups, config.bootstrap, config.seed)
     verdict = "hurt" if change.low > 0 else "helped" if change.high < 0 else "made no difference that these rows can show"
-    return {"candidate": COUNTED, "rows_counted": int(rows.copies.sum()), "change": list(change), "verdict": verdict}
+    return {"candidate": COUNTED, "rows": n, "change": list(change), "verdict": verdict}
 
 
 def guards(model: RewardModel, said: Prediction) -> dict:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from components.train_reward import plots
 from components.train_reward.learning import LEAST_GROUPS
 from components.train_reward.metrics import clustered_se
-from components.train_reward.procedure import COPIES, COUNTED, SELECTED
+from components.train_reward.procedure import COPIES, COUNTED, SELECTED, SURROGATES
 from memozy import reports
 from memozy.reports import MISSING, drawing, number
 
@@ -61,6 +61,7 @@ def render(card: Mapping, predictions: pl.DataFrame, worst: Mapping[str, Sequenc
         card=card, worst=worst, badge=badge, colour=colour, sentence=sentence, tiles=tiles(card),
         figures=_draw(card, predictions), spread=spread, between=between, parts=PARTS, measures=MEASURES,
         limits=limits(card), selected=SELECTED, constant=CONSTANT, counted=COUNTED, copies=COPIES,
+        surrogates=SURROGATES,
         curve_groups=LEAST_GROUPS,
     )  # fmt: skip
 

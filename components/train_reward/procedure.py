@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -26,10 +26,12 @@ from memozy.reward.features import Features, Reading, View
 from memozy.reward.gate import Gate
 from memozy.reward.model import Prediction, RewardModel, combine_votes
 
-Members = dict[str, tuple[ModuleType, bool]]  # name -> its file, and whether copies count
+Members = dict[str, tuple[ModuleType, str]]  # name -> its file, and what it learns from besides the rows: "" or one of WAYS
 INNER = 4  # folds of the inner cross-validation
 COPIES = "_copies"  # the name's ending where rows count as often as the oversampling stage says
-COUNTED = "ensemble"  # the candidate that is fitted both ways, each row once and with copies
+SURROGATES = "_surrogates"  # and where texts are learnt from that nobody rated, by what users made of them
+WAYS = (COPIES, SURROGATES)
+COUNTED = "ensemble"  # the candidate that is fitted in these ways too: what they are worth is measured, never assumed
 SELECTED = "selected"  # what the recipe itself chose, in every fold anew
 RULE = (
     "the first candidate, in order of preference, whose mean squared error exceeds the lowest by at most one standard "
@@ -46,16 +48,26 @@ class Rows:
     copies: np.ndarray
     groups: np.ndarray
     preferences: tuple[Features, Features, np.ndarray] | None = None  # chosen, rejected, their groups
+    surrogates: tuple[Features, np.ndarray, np.ndarray] | None = None  # texts, what reactions make of them, their groups
 
     def take(self, rows: np.ndarray) -> Rows:
-        """Some rows; of the preferences those whose group is not one of the rows left out."""
+        """Some rows; of preferences and surrogates those whose group is not one of the rows left out."""
         kept = self.groups[rows]
-        preferences = self.preferences
-        if preferences is not None:
-            chosen, rejected, groups = preferences
-            free = np.flatnonzero(~np.isin(groups, np.setdiff1d(self.groups, kept)))
-            preferences = (chosen.take(free), rejected.take(free), groups[free]) if len(free) else None
-        return Rows(self.features.take(rows), self.ratings[rows], self.copies[rows], kept, preferences)
+        left_out = np.setdiff1d(self.groups, kept)
+
+        def beside(part: tuple | None) -> tuple | None:
+            free = np.flatnonzero(~np.isin(part[-1], left_out)) if part else ()
+            return tuple(column.take(free) for column in part) if len(free) else None
+
+        return Rows(self.features.take(rows), self.ratings[rows], self.copies[rows], kept, beside(self.preferences),
+                    beside(self.surrogates))  # fmt: skip
+
+    def with_surrogates(self) -> Rows:
+        """The surrogates as rows among the others, each counted once."""
+        features, ratings, groups = self.surrogates
+        return Rows(self.features.followed_by(features), np.concatenate([self.ratings, ratings]),
+                    np.ones(len(self.ratings) + len(ratings), int), np.concatenate([self.groups, groups]),
+                    self.preferences)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,12 @@ class Candidate:
     @property
     def plain(self) -> tuple[str, ...]:
         """The members' names as their files are called."""
-        return tuple(name.removesuffix(COPIES) for name in self.members)
+        return tuple(plain(name) for name in self.members)
+
+
+def plain(member: str) -> str:
+    """A member's name as its file is called."""
+    return member.removesuffix(COPIES).removesuffix(SURROGATES)
 
 
 @dataclass(frozen=True)
@@ -80,8 +97,10 @@ class Plan:
     members: Members
 
 
-def plan(config: Config, copies: np.ndarray) -> Plan:
+def plan(config: Config, copies: np.ndarray, surrogates: bool = False) -> Plan:
     """What competes under these settings, in the order of `CANDIDATES`; names that it does not have come last.
+
+    copies: how often the rows count; surrogates: whether there are any.
 
     Raises InputError for an unknown name, without the constant, or where there is nothing to combine.
     """
@@ -100,11 +119,12 @@ def plan(config: Config, copies: np.ndarray) -> Plan:
                              remedy="Name candidates that are fitted, such as 'kernel' and 'trees'")  # fmt: skip
         weigh = file.weigh if combines(file) else _alone
         candidates.append(Candidate(name, names, weigh))
-        if name == COUNTED and np.any(copies != 1):
-            candidates.append(Candidate(name + COPIES, tuple(m + COPIES for m in names), weigh))
+        for way, there in ((COPIES, np.any(copies != 1)), (SURROGATES, surrogates)):
+            if name == COUNTED and there:
+                candidates.append(Candidate(name + way, tuple(m + way for m in names), weigh))
     needed = dict.fromkeys(member for c in candidates for member in c.members)
-    modules = load([m.removesuffix(COPIES) for m in needed])
-    return Plan(tuple(candidates), {m: (modules[m.removesuffix(COPIES)], m.endswith(COPIES)) for m in needed})
+    modules = load([plain(m) for m in needed])
+    return Plan(tuple(candidates), {m: (modules[plain(m)], m.removeprefix(plain(m))) for m in needed})
 
 
 def _alone(names: tuple[str, ...], said: np.ndarray, ratings: np.ndarray) -> np.ndarray:
@@ -127,16 +147,19 @@ def read(rows: Rows, members: Members) -> Reading:
 
 def fit_members(rows: Rows, view: View, members: Members, config: Config, work: Path) -> dict:
     """Every member fitted on `rows`, which `view` reads: name -> Member or SequenceMember."""
-    preferences = None
+    preferences, wider = None, None
     if rows.preferences is not None:
         chosen, rejected, _ = rows.preferences
         preferences = Preferences(view.reading.view(chosen), view.reading.view(rejected))
-    once = np.ones(len(rows.ratings))
-    return {
-        name: file.fit(Training(view, rows.ratings, rows.copies if counted else once, rows.groups, preferences, config,
-                                work / name))
-        for name, (file, counted) in members.items()
-    }  # fmt: skip
+    once = replace(rows, copies=np.ones(len(rows.ratings)))
+    fitted = {}
+    for name, (file, way) in members.items():
+        taught, seen = rows if way == COPIES else once, view
+        if way == SURROGATES and rows.surrogates is not None:
+            taught = rows.with_surrogates()
+            seen = wider = wider or view.reading.view(taught.features)
+        fitted[name] = file.fit(Training(seen, taught.ratings, taught.copies, taught.groups, preferences, config, work / name))
+    return fitted
 
 
 @dataclass(frozen=True)
@@ -178,7 +201,7 @@ def _prediction(values: np.ndarray) -> Prediction:
 def _compute(rows: Rows, the_plan: Plan) -> None:
     """Compute the blocks that will be read once, here, and not in every worker."""
     for block in {block for file, _ in the_plan.members.values() for block in file.READS} - {"grams", "grade"}:
-        for features in (rows.features, *(rows.preferences or ())[:2]):
+        for features in (rows.features, *(rows.preferences or ())[:2], *(rows.surrogates or ())[:1]):
             getattr(features, block)
     _ = rows.features.surface
 

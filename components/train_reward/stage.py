@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from components.train_reward.config import Config
-from memozy.records import InputError
+from memozy.records import HUMAN, InputError
 from memozy.stages import In, Out, Progress, Result, Work, digest
 
 if TYPE_CHECKING:
@@ -22,13 +22,15 @@ def run(config: Config, *, oversampled: In, reward: Out, gold: Out, reward_repor
     gold: the folder of a second model, of the test rows and another family, which guards a policy's training; its
     `card.json` says whether it is `usable` for that. predictions.parquet holds, for training rows, what the champion said out of fold (first repeat) and, for test
     rows, what the final model says. Killed, it goes on with the folds that were not finished.
-    Raises InputError where rows leak between groups or splits, or there are too few groups to fold or to test on.
+    Surrogates are learnt from in training, by the one candidate that shows what they are worth; nothing is measured on
+    them. Raises InputError where rows leak between groups or splits, or there are too few groups to fold or to test on.
     """
     from components.train_reward import evidence, explain, leaks, page, procedure
     from memozy.reward import RewardModel
 
     frame = leaks.read(oversampled)
-    train, test = frame.filter(split="train"), frame.filter(split="test")
+    surrogates, rated = frame.filter(~HUMAN), frame.filter(HUMAN)
+    train, test = rated.filter(split="train"), rated.filter(split="test")
     n_groups = train["group_id"].n_unique()
     least = max(config.folds, 4)  # what two folds of three groups leave to learn from cannot be folded again
     if n_groups < least:
@@ -38,8 +40,8 @@ def run(config: Config, *, oversampled: In, reward: Out, gold: Out, reward_repor
         raise InputError(f"has {test['group_id'].n_unique()} groups to test on", file=oversampled, field="split",
                          remedy="Hold out two groups or more as 'test'")  # fmt: skip
 
-    plan = procedure.plan(config, train["copies"].to_numpy())  # a wrong name is said before a judge is paid
-    rows, judge, graded, pairs = _rows(train, test, config)
+    plan = procedure.plan(config, train["copies"].to_numpy(), len(surrogates) > 0)  # a wrong name is said before a judge is paid
+    rows, judge, graded, pairs = _rows(train, test, surrogates, config)
     cost = graded["cost_usd"] if graded else 0.0
     progress = Progress("train_reward", config.folds * config.repeats, "folds")
     said = procedure.cross_validate(rows, plan, config, work, progress.advance)
@@ -71,7 +73,7 @@ def run(config: Config, *, oversampled: In, reward: Out, gold: Out, reward_repor
                for name in ("mse", "mae", "r2", "spearman", "kappa", "rho2_within", "coverage")}  # fmt: skip
     constants = {f"constant_{part}_mse": card["metrics"][of]["constant_mse"] for part, of in (("cv", "train_cv"), ("test", "test"))}
     of_gold = {f"gold_{name}": card["gold"][name][0] for name in ("spearman", "r2")}
-    return Result(metrics={**metrics, **constants, **of_gold, "n_train": len(train), "n_test": len(test)})
+    return Result(metrics={**metrics, **constants, **of_gold, "n_train": len(train), "n_test": len(test), "n_surrogates": len(surrogates)})
 
 
 def _gold(train: Rows, test: pl.DataFrame, config: Config, folder: Path, work: Path) -> dict:
@@ -94,7 +96,7 @@ def _write(file: Path, card: dict) -> None:
     file.write_text(json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config):
+def _rows(train: pl.DataFrame, test: pl.DataFrame, surrogates: pl.DataFrame, config: Config):
     """The training rows as the procedure takes them, the judge whose grades they carry, and what the card says of judge and pairs."""
     from components.train_reward import examples
     from components.train_reward.procedure import Rows
@@ -122,4 +124,9 @@ def _rows(train: pl.DataFrame, test: pl.DataFrame, config: Config):
         if len(pairs):
             chosen, rejected = (Features(pairs[side].to_list(), config.encoder) for side in ("chosen", "rejected"))
             preferences = chosen, rejected, pairs["group_id"].to_numpy()
-    return Rows(Features(texts, config.encoder, grades), ratings, copies, groups, preferences), judge, graded, counted
+    beside = None
+    if len(surrogates):
+        beside = (Features([clean(t) for t in surrogates["text"]], config.encoder), surrogates["rating"].to_numpy(),
+                  surrogates["group_id"].to_numpy())  # fmt: skip
+    rows = Rows(Features(texts, config.encoder, grades), ratings, copies, groups, preferences, beside)
+    return rows, judge, graded, counted

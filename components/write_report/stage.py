@@ -7,7 +7,7 @@ import polars as pl
 
 from components.write_report import figures, view
 from components.write_report.config import Config
-from memozy.records import ARMS, OVERSAMPLED, PULLS, InputError, read
+from memozy.records import ARMS, HUMAN, OVERSAMPLED, PULLS, InputError, read
 from memozy.reports import page
 from memozy.stages import In, Out, Result
 
@@ -21,7 +21,7 @@ def run(config: Config, *, oversampled: In, reward: In, curves: In, samples: In,
     Raises InputError for an artifact that is missing, is not JSON, or lacks what the page needs.
     """
     evidence = view.Evidence(
-        oversampled=read(oversampled, OVERSAMPLED),
+        oversampled=read(oversampled, OVERSAMPLED).filter(HUMAN),
         predictions=_predictions(reward / "predictions.parquet"),
         card=_json(reward / "card.json", "model_hash", "metrics", "candidates", "champion"),
         curves=_jsonl(curves, "step"),

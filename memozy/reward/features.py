@@ -30,6 +30,10 @@ class Features:
         """The features of some rows, in their order; nothing is computed twice."""
         return _Part(self, np.asarray(rows))
 
+    def followed_by(self, other: Features) -> Features:
+        """These and then the other's; nothing is computed twice."""
+        return _Both(self, other)
+
     @cached_property
     def surface(self) -> np.ndarray:
         """(n, len(SURFACE))"""
@@ -82,6 +86,17 @@ class _Part(Features):
     def __getattribute__(self, name: str) -> Any:
         if name in _BLOCKS:
             return getattr(self._whole, name)[self._rows]
+        return super().__getattribute__(name)
+
+
+class _Both(Features):
+    def __init__(self, first: Features, then: Features) -> None:
+        super().__init__([*first.texts, *then.texts], first.encoder)
+        self._both = first, then
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _BLOCKS:
+            return np.concatenate([getattr(part, name) for part in self._both])
         return super().__getattribute__(name)
 
 

@@ -134,8 +134,8 @@ def test_a_row_that_counts_twice_is_two_rows(name, rows, tmp_path):
 
 def members(name: str, rows, work: Path, reading=None, asked: Features | None = None) -> np.ndarray:
     """What a candidate fitted on `rows`, with copies where its name says so, says of `asked`, or of them."""
-    file = load([name.removesuffix(procedure.COPIES)])[name.removesuffix(procedure.COPIES)]
-    needed = {name: (file, name.endswith(procedure.COPIES))}
+    plain = procedure.plain(name)
+    needed = {name: (load([plain])[plain], name.removeprefix(plain))}
     view = (reading or procedure.read(rows, needed)).view(rows.features)
     member = procedure.fit_members(rows, view, needed, Config(), work)[name]
     said = member.predict(view.reading.view(asked) if asked else view)

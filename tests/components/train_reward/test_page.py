@@ -66,7 +66,8 @@ def made():
                  "folds": 5, "repeats": 2,
                  "levels": {"train": evidence.counts(ratings[:n]), "test": evidence.counts(ratings[n:]),
                             "train, with copies": evidence.counts(ratings[:n], copies)}},
-        "copies": evidence.did_copies_help(said, rows, CONFIG),
+        "surrogates": evidence.did_it_help(procedure.SURROGATES, 40, said, rows, CONFIG),
+        "copies": evidence.did_it_help(procedure.COPIES, int(rows.copies.sum()), said, rows, CONFIG),
         "gold": {"rows": 24, "groups": 6, "unseen_rows": 120, "spearman": [0.41, 0.28, 0.52], "r2": [0.15, 0.02, 0.27],
                  "shut": 0.0167, "usable": True},
         "guards": {"shortest": gate.shortest, "limits": gate.limits, "familiar": gate.familiar, "shut": 0.0083,
@@ -157,7 +158,7 @@ def test_the_page_is_self_contained_well_formed_and_the_same_each_time(made, htm
 
 def test_what_is_missing_is_said_in_words(evident):
     card, predictions, _ = evident
-    card |= {"ceiling": None, "learning": None, "copies": None, "contributions": {}, "importance": [], "weaknesses": []}
+    card |= {"ceiling": None, "learning": None, "copies": None, "surrogates": None, "contributions": {}, "importance": [], "weaknesses": []}
     card["metrics"]["test"] |= {"intervals": {}, "gain": None}
     card["intervals"] |= {"reach": None, "out_of_fold_interval": None}
     for padded in card["length_bias"]["padding"].values():

@@ -64,14 +64,54 @@ def test_a_plan_holds_what_was_named_in_order_of_preference_and_what_it_needs():
         ("lora", ("lora",)),
     ]  # fmt: skip
     assert set(found.members) == set(single)
-    assert not any(counted for _, counted in found.members.values())
+    assert not any(way for _, way in found.members.values())
 
 
 def test_with_copies_the_ensemble_competes_both_ways():
     found = plan(config("constant", "ensemble", "trees"), np.array([1, 1, 2]))
     assert [c.name for c in found.candidates] == ["constant", "ensemble", "ensemble_copies", "trees"]
     assert found.candidates[2].members == tuple(f"{name}_copies" for name in ENSEMBLE)
-    assert {name for name, (_, counted) in found.members.items() if counted} == set(found.candidates[2].members)
+    assert {name for name, (_, way) in found.members.items() if way == "_copies"} == set(found.candidates[2].members)
+
+
+def test_with_surrogates_it_competes_in_that_way_too():
+    found = plan(config("constant", "ensemble"), np.ones(3, int), surrogates=True)
+    assert [c.name for c in found.candidates] == ["constant", "ensemble", "ensemble_surrogates"]
+    assert {name for name, (_, way) in found.members.items() if way == "_surrogates"} == {f"{m}_surrogates" for m in ENSEMBLE}
+
+
+def test_a_surrogate_is_learnt_from_as_a_row_is_and_only_where_its_group_is_not_held_out():
+    rows = rated_rows(12, 2, seed=3)
+    first, last = np.arange(16), np.arange(16, 24)  # groups 0 to 7, and 8 to 11
+    part, beside = rows.take(first), (rows.features.take(last), rows.ratings[last], rows.groups[last])
+    with_some = replace(part, surrogates=beside)
+    whole = with_some.with_surrogates()
+    assert whole.features.texts == rows.features.texts
+    assert np.array_equal(whole.ratings, rows.ratings) and np.array_equal(whole.groups, rows.groups)
+    assert np.array_equal(whole.features.surface, rows.features.surface)
+    # a fold that holds out group 0, which has a surrogate too: it goes with its group, the others stay
+    mixed = replace(part, surrogates=(beside[0], beside[1], np.where(last < 18, rows.groups[0], beside[2])))
+    taken = mixed.take(first[2:])
+    assert taken.surrogates[0].texts == rows.features.texts[18:] and len(taken.surrogates[1]) == 6
+    assert replace(part, surrogates=(beside[0], beside[1], np.repeat(rows.groups[0], 8))).take(first[2:]).surrogates is None
+
+
+def test_nothing_is_measured_on_surrogates_and_they_move_their_own_candidate_alone(tmp_path):
+    """Surrogates that say the opposite of what people do: the candidate that believes them does worse, no other changes."""
+    rows = rated_rows(24, 3, seed=4)
+    held, taught = np.arange(36, 72), np.arange(36)
+    part = rows.take(taught)
+    lies = replace(part, surrogates=(rows.features.take(held), -rows.ratings[held], rows.groups[held]))
+    settings = config("constant", "ensemble")
+    said = {}
+    for name, some in (("without", part), ("with", lies)):
+        (tmp_path / name).mkdir()
+        the_plan = plan(settings, some.copies, some.surrogates is not None)
+        said[name] = cross_validate(some, the_plan, settings, tmp_path / name, lambda: None)
+    for name in ("constant", "ensemble"):
+        assert np.array_equal(said["with"].first(name).score, said["without"].first(name).score)
+    losses = {n: ((said["with"].first(n).score - part.ratings) ** 2).mean() for n in ("ensemble", "ensemble_surrogates")}
+    assert losses["ensemble_surrogates"] > losses["ensemble"] + 0.02
 
 
 @pytest.mark.parametrize(("candidates", "said"), [

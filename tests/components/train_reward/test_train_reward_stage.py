@@ -123,7 +123,7 @@ def test_the_card_says_what_was_compared_on_what(frame, trained, card):
     assert constant["behind"][0] == pytest.approx(constant["mse"] - champion["mse"])
     copies = {row["name"]: row["mse"] for row in board}
     assert card["copies"]["change"][0] == pytest.approx(copies["ensemble_copies"] - copies["ensemble"])
-    assert card["copies"]["rows_counted"] == frame.filter(split="train")["copies"].sum()
+    assert card["copies"]["rows"] == frame.filter(split="train")["copies"].sum()
 
 
 def test_the_card_explains_the_model(frame, card):
@@ -206,3 +206,22 @@ def test_the_smallest_data_it_takes(frame, tmp_path):
     assert (card["metrics"]["train_cv"]["n"], card["metrics"]["test"]["n"]) == (12, 6)
     assert card["learning"] is None and card["copies"] is None
     assert RewardModel.load(tmp_path / "reward").model_hash == card["model_hash"]
+
+
+def test_surrogates_compete_and_count_in_no_figure(frame, trained, tmp_path):
+    """The run again with the training diaries of six photos unrated: what users made of them is learnt from, no more."""
+    groups = frame.filter(split="train")["group_id"].unique(maintain_order=True)[:6]
+    guessed = pl.col("group_id").is_in(groups.implode())
+    some = frame.with_columns(surrogate=guessed, n_raters=pl.when(guessed).then(0).otherwise("n_raters"))
+    folder = tmp_path / "some"
+    folder.mkdir()
+    result = train(some, folder, candidates=("constant", "ensemble"))
+    card = json.loads((folder / "reward" / "card.json").read_text(encoding="utf-8"))
+    before = trained[1].metrics
+    assert result.metrics["n_surrogates"] == 18 and result.metrics["n_train"] == before["n_train"] - 18
+    assert result.metrics["n_test"] == before["n_test"]
+    assert {row["name"] for row in card["candidates"]} >= {"ensemble", "ensemble_surrogates"}
+    assert card["surrogates"]["rows"] == 18 and card["data"]["train_rows"] == before["n_train"] - 18
+    predicted = pl.read_parquet(folder / "reward" / "predictions.parquet")
+    assert not set(predicted["group_id"]) & set(groups)
+    assert card["surrogates"]["verdict"] in (folder / "report.html").read_text(encoding="utf-8")
