@@ -12,7 +12,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pull demo test drill lint lock bench compile images tiny-lm clean
+.PHONY: help setup tools pull demo test drill lint lock bench compile images tiny-lm clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ $(PULLED): data.dvc $(STAMP)
 	$(BIN)/dvc pull --quiet
 	@mkdir -p $(@D) && touch $@
 pull: $(PULLED)
+
+tools: ## install what tests use beside Python packages: Chromium (Debian, as root)
+	@sh tests/tools.sh
 
 demo: pull ## run the whole loop in the micro-world, about six minutes
 	@$(BIN)/memozy run optimize_prompt --config configs/demo.yaml
