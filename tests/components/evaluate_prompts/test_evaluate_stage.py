@@ -70,7 +70,7 @@ def filled(sheets, levels, pulls):
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         for row in rows:
-            row["rating"] = levels[arm_of[row["text"].removeprefix("'")]]
+            row["rating"] = levels[arm_of[row["text"].removeprefix("\xa0")]]
         with open(path, "w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, rows[0])
             table.writeheader()

@@ -41,7 +41,7 @@ def test_no_cell_is_a_formula(tmp_path):
     write_sheets([ITEM | {"item_id": "a", "rater_id": "kim", "text": "=1+1", "place": "＠SUM(1)"}], tmp_path)
     with open(tmp_path / "kim.csv", encoding="utf-8-sig", newline="") as file:
         [row] = csv.DictReader(file)
-    assert row["text"] == "'=1+1" and row["place"] == "'＠SUM(1)"
+    assert row["text"] == "\xa0=1+1" and row["place"] == "\xa0＠SUM(1)"
 
 
 def test_what_cannot_be_taken_is_said_with_its_place(sheets):
