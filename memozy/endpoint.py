@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from memozy import ledger
+from memozy import ledger, personal_data
 from memozy.ledger import Answer
 from memozy.llm import Call, Completion, LLMConfig, Request, as_request, calls_of, storable
 from memozy.records import InputError
@@ -35,7 +35,7 @@ class OpenAIChat:
     def complete(self, requests: Sequence[str | Request], seed: int, progress: Progress | None = None,
                  failures_ok: bool = False) -> list[Completion]:  # fmt: skip
         """See ChatModel. `llm.concurrency` calls are under way at any time; equal ones are sent with seed, seed + 1, …"""
-        asked = [as_request(r) for r in requests]
+        asked = _guarded([as_request(r) for r in requests], self.config.personal_data)
         if not self.config.structured:
             asked = [replace(r, schema=None) for r in asked]
         calls = calls_of(asked, seed, os.environ.get("OPENAI_BASE_URL"), self.name, self.config.max_new_tokens,
@@ -186,6 +186,20 @@ class _Flight:
             raise InputError("the endpoint reports no usage, so the cost is unknown", field="llm.model",
                              value=self.config.model, remedy="Use an endpoint that reports usage")  # fmt: skip
         return Answer(storable(text or ""), self.config.cost_usd(*tokens), *tokens)
+
+
+def _guarded(requests: list[Request], how: str) -> list[Request]:
+    """The requests as they may leave (`llm.personal_data`). Raises InputError, which tells kinds and no more of them."""
+    found = personal_data.find([r.prompt for r in requests]) if how != "send" else []
+    if not len(found):
+        return requests
+    rows, kinds = set(found["row"]), ", ".join(sorted(set(found["kind"])))
+    if how == "refuse":
+        raise InputError(f"{len(rows)} of {len(requests)} requests, the first of them number {min(rows) + 1}, hold personal data "
+                         f"({kinds})", field="llm.personal_data", value=how,
+                         remedy="Take it out of the contexts or diaries, or set llm.personal_data to mask")  # fmt: skip
+    print(f"… personal data masked in {len(rows)} of {len(requests)} requests: {kinds}", flush=True)
+    return [replace(r, prompt=personal_data.masked(r.prompt)) if i in rows else r for i, r in enumerate(requests)]
 
 
 def _content(request: Request) -> str | list[dict]:

@@ -51,7 +51,8 @@ class LLMConfig(BaseModel):
     budget_usd: no call starts that could take the run's ledger, all stages together, past this. timeout_s: for one
     attempt at a call, of which there are up to 1 + `retries`. idempotent: the endpoint honours the header
     Idempotency-Key, so that a repeated call is billed once. structured: it can be held to a JSON schema.
-    image_tokens: the most it counts for one image.
+    image_tokens: the most it counts for one image. personal_data: what happens to a telephone number and its like in a
+    prompt before it leaves for an endpoint; a photo is sent as it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +72,7 @@ class LLMConfig(BaseModel):
     idempotent: bool = False
     structured: bool = True
     image_tokens: int = Field(2500, ge=0)
+    personal_data: Literal["mask", "refuse", "send"] = "mask"
 
     @model_validator(mode="after")
     def _prices_known(self):
