@@ -1,12 +1,11 @@
 """The app's log of showings and reactions, and the allocation it draws from."""
 
 import json
-import unicodedata
 from collections import Counter
 
 import pytest
 
-from memozy.feedback import Allocation, draw, edit_value, outcomes, read_allocation, read_events, similarity
+from memozy.feedback import Allocation, draw, outcomes, read_allocation, read_events
 from memozy.records import InputError, write_jsonl
 
 DRAFT = "오늘 바다에 갔다. 파도가 잔잔했다."
@@ -92,21 +91,6 @@ def test_what_is_told_twice_counts_once(logged):
 def test_a_bad_log_is_refused_by_row_and_field(logged, events, row, field):
     with pytest.raises(InputError, match=rf"events\.jsonl, row {row}, field '{field}'.*\. \w"):
         read_events(logged(*events))
-
-
-def test_edits_by_hand():
-    decomposed = unicodedata.normalize("NFD", DRAFT)
-    assert decomposed != DRAFT and similarity(DRAFT, decomposed) == 1
-    # abcd -> abXd: ab and d stay, 2 · 3 of 8 characters
-    assert similarity("abcd", "abXd") == 0.75 and edit_value("abcd", "abXd") == 0
-    assert similarity("abcd", "abcd and more") == 1  # an addition at the end
-    assert (
-        similarity("abcd", "well, abcd") == similarity("abcd", "well, abcd and more") == 1
-    )  # and one at the beginning
-    assert similarity("abcd", "ab, well, cd") == 2 * 4 / 16  # within it, it is a change
-    assert similarity("abcd", "") == 0 and edit_value("abcd", "") == -0.5
-    # ten characters, one exchanged: 2 · 9 of 20; of nine 2 · 8 of 18
-    assert edit_value("abcdefghij", "abcdeXghij") == 1 and edit_value("abcdefghi", "abcdXfghi") == 0
 
 
 ALLOCATION = Allocation(

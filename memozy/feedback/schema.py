@@ -1,0 +1,159 @@
+"""The store's tables, their version, and how a database is opened.
+
+An older store is brought up to date as it is opened; a newer one is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from memozy.records import EVENTS, InputError
+
+UPGRADES: tuple[Callable[[Any], None], ...] = ()  # the n-th takes a connection and leads from version n + 1 to the next
+PLACE = "MEMOZY_FEEDBACK"
+WAIT = 60  # seconds for other writers of an SQLite file
+CONNECT = 10  # seconds for a server to answer
+
+
+@cache
+def tables():
+    """events, batches and version: (event, with the batch it was claimed for), (a batch), (one row: the schema's version)."""
+    from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text
+    from sqlalchemy.dialects.postgresql import TEXT
+
+    data = MetaData()
+    kinds = {name: Double() if name == "propensity" else Text() for name in EVENTS.fields}
+    # ids are compared and sorted by their bytes, in any database
+    kinds |= dict.fromkeys(("event_id", "shown_id"), Text().with_variant(TEXT(collation="C"), "postgresql"))
+    batches = Table(
+        "feedback_batches", data,
+        Column("batch", Integer, primary_key=True), Column("n_events", Integer, nullable=False),
+        Column("sha256", Text),  # of its bytes, once they were made
+        Column("published", Boolean, nullable=False),
+    )  # fmt: skip
+    events = Table(
+        "feedback_events", data,
+        *(Column(name, kinds[name], primary_key=name == "event_id", nullable=f.nullable) for name, f in EVENTS.fields.items()),
+        Column("batch", Integer, ForeignKey(batches.c.batch), index=True),  # none: not claimed yet
+    )  # fmt: skip
+    new = events.c.batch.is_(None)
+    Index("feedback_new", events.c.shown_id, sqlite_where=new, postgresql_where=new)
+    version = Table("feedback_version", data, Column("version", Integer, primary_key=True))
+    return events, batches, version
+
+
+def connect(url: str, create: bool):
+    """An engine on an up-to-date store. create: make the tables where there are none.
+
+    Raises InputError for what is no URL of SQLite or PostgreSQL, a database that can't be reached, one without a store
+    (unless `create`), and a store of a newer version.
+    """
+    from sqlalchemy import create_engine, event, make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        place = make_url(url)
+        lite = {"sqlite": True, "postgresql": False}[place.get_backend_name()]
+    except (ArgumentError, KeyError):  # which are not quoted: a password may stand in it
+        raise InputError("is no URL of SQLite or PostgreSQL", field=PLACE,
+                         remedy="Such as sqlite:///feedback.sqlite or postgresql://user:password@host/name") from None  # fmt: skip
+    if lite and not create and not (place.database and Path(place.database).is_file()):
+        raise _no_store(url)
+    if place.drivername == "postgresql":
+        place = place.set(drivername="postgresql+psycopg")
+    with explained(url):
+        engine = create_engine(place, connect_args={"timeout": WAIT} if lite else {"connect_timeout": CONNECT})
+        if lite:
+
+            @event.listens_for(engine, "connect")
+            def _(connection, record) -> None:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")  # what was claimed stays so, though the power fails
+
+        _prepare(engine, url, create)
+    return engine
+
+
+@contextmanager
+def explained(url: str) -> Iterator[None]:
+    """What a database refuses, as an InputError of one line without a password."""
+    from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
+
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DatabaseError, ArgumentError) as error:
+        reason = str(getattr(error, "orig", None) or error).split("\n")[0]
+        raise InputError(f"can't be used ({reason})", file=where(url), field=PLACE,
+                         remedy="Check the URL, its user's rights, and that the database runs") from None  # fmt: skip
+
+
+def where(url: str) -> str:
+    """A store's place without user, password and options."""
+    from sqlalchemy import URL, make_url
+
+    place = make_url(url)
+    return URL.create(place.get_backend_name(), host=place.host, port=place.port, database=place.database).render_as_string()
+
+
+def _prepare(engine, url: str, create: bool) -> None:
+    """Make the tables, or bring them up to date; of several processes that do so at once, one comes first."""
+    from sqlalchemy import insert, update
+    from sqlalchemy.exc import DBAPIError
+
+    version = tables()[2]
+    current = len(UPGRADES) + 1
+    if _version(engine) is None and not create:
+        raise _no_store(url)
+    for last in (False, False, True):
+        if _version(engine) is not None:
+            break
+        try:
+            with engine.begin() as db:
+                version.metadata.create_all(db)
+                db.execute(insert(version).values(version=current))  # last of all: it says that the tables are there
+        except DBAPIError:
+            if last:
+                raise
+    found = _version(engine)
+    if found > current:
+        raise InputError(f"was made by a newer memozy: its schema is {found}, this one knows {current}", file=where(url),
+                         field=PLACE, remedy="Update memozy-rl")  # fmt: skip
+    if found < current:
+        with engine.begin() as db:
+            for upgrade in UPGRADES[lock(db) - 1 :]:
+                upgrade(db)
+            db.execute(update(version).values(version=current))
+
+
+def _version(engine) -> int | None:
+    from sqlalchemy import inspect, select
+
+    version = tables()[2]
+    if not inspect(engine).has_table(version.name):
+        return None
+    with engine.connect() as db:
+        return db.scalar(select(version.c.version))
+
+
+def lock(db) -> int:
+    """Wait for the one lock of claimers and upgrades, held until the transaction ends, however it does; the schema's version.
+
+    To touch a row takes it in any database: in PostgreSQL from who touches the same row, not from who records events; in
+    SQLite from every writer.
+    """
+    from sqlalchemy import select, update
+
+    version = tables()[2]
+    db.execute(update(version).values(version=version.c.version))
+    return db.scalar(select(version.c.version))
+
+
+def _no_store(url: str) -> InputError:
+    return InputError("holds no feedback yet", file=where(url), field=PLACE,
+                      remedy="Name the app's store, or take events in: memozy feedback import FILE")  # fmt: skip
