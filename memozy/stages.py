@@ -119,6 +119,8 @@ def config_files(config, *, required: bool = False, prefix: str = "") -> dict[st
         elif isinstance(value, tuple):
             for i, each in enumerate(v for v in value if hasattr(type(v), "model_fields")):
                 found |= config_files(each, required=required, prefix=f"{prefix}{name}.{i}.")
+            if "file" in marks:
+                found |= {f"{prefix}{name}.{i}": each for i, each in enumerate(value)}
         elif isinstance(value, str) and "file" in marks and not (required and "name" in marks):
             found[prefix + name] = value
     return found
@@ -239,12 +241,20 @@ def _cell(stage: str, config: str, digests: Mapping[str, str]) -> Iterator[Path]
     """The folder of one attempt, named by what decides its result: code, config and input digests.
 
     In a run directory it stays, `stages/<stage>` points to the last finished one, and one process at a time has it: a stage
-    that outlived its killed run is waited for, and then kept. Elsewhere it is scratch.
+    that outlived its killed run is waited for, and then kept. Elsewhere it is scratch, but where a stage refuses its input,
+    what it left in its work folder stays: the error may name it.
     """
     root = os.environ.get("MEMOZY_RUN_DIR")
     if root is None:
-        with tempfile.TemporaryDirectory(prefix=f"memozy-{stage}-") as scratch:
-            yield Path(scratch)
+        scratch = Path(tempfile.mkdtemp(prefix=f"memozy-{stage}-"))
+        told = False
+        try:
+            yield scratch
+        except InputError:
+            told = any(scratch.glob("work/*"))
+            raise
+        finally:
+            shutil.rmtree(scratch / "out.partial" if told else scratch)
         return
     cell = Path(root) / "stages" / _cell_name(stage, config, digests)
     cell.mkdir(parents=True, exist_ok=True)

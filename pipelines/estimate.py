@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.generate_diaries.config import PHOTO_SUFFIXES
+from memozy import rating_files
 from memozy.environments.config import EnvironmentConfig
 from memozy.environments.hygiene import LONGEST
 from memozy.llm import LLMConfig, Request
 from memozy.qna import QNA_SLOTS, fill_question, read_questions
 from memozy.records import ARMS, RATING_LEVELS, SIMULATED, fill, read_contexts, read_jsonl
 from memozy.reports import money
-from memozy.tables import read_ratings
 from pipelines.config import RunConfig
 
 EXAMPLE_BYTES = 600  # of a rated diary shown to a judge or a writer
@@ -78,8 +78,9 @@ def _written(config: RunConfig) -> int:
 
 
 def _reward(config: RunConfig) -> list[Calls]:
-    path = config.ratings.path
-    return _grades(config, "reward", _written(config) if path == SIMULATED else len(read_ratings(path)))
+    c = config.ratings
+    n = _written(config) if c.path == SIMULATED else rating_files.read(c.path, allowed_hosts=c.allowed_hosts).n_rows
+    return _grades(config, "reward", n)
 
 
 def _grades(config: RunConfig, section: str, n: int) -> list[Calls]:

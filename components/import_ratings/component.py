@@ -10,14 +10,15 @@ def import_ratings(
     config: dict,
     ratings: dsl.Output[dsl.Dataset],
     rated_diaries: dsl.Output[dsl.Dataset],
+    events: dsl.Output[dsl.Dataset],
     quarantine: dsl.Output[dsl.Artifact],
 ):
-    """Take in ratings from a file, or from the simulated panel."""
+    """Take in ratings from files, or from the simulated panel, and what users made of what the app showed them."""
     from memozy.stages import execute
 
     execute(
         "import_ratings",
         config,
         {"diaries": diaries.path, "contexts": contexts.path},
-        {"ratings": ratings.path, "rated_diaries": rated_diaries.path, "quarantine": quarantine.path},
+        {"ratings": ratings.path, "rated_diaries": rated_diaries.path, "events": events.path, "quarantine": quarantine.path},
     )

@@ -1,21 +1,53 @@
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from memozy.records import RATING_LEVELS, SIMULATED
 from memozy.stages import InputFile
 
 
-class Config(BaseModel):
-    """Where ratings come from.
+def _marks_as_text(scale: object) -> object:
+    """YAML reads the mark 1 as a number."""
+    return {str(mark): level for mark, level in scale.items()} if isinstance(scale, dict) else scale
 
-    path: a ratings file (CSV, JSONL, JSON, XLSX, Parquet), or "simulated" for the micro-world's panel.
+
+class Config(BaseModel):
+    """Where ratings and users' reactions come from.
+
+    path: a ratings file, a folder of them, or several such places; s3:// and https:// too; or "simulated" for the
+    micro-world's panel. What format a file has, its content tells. allowed_hosts: those that https:// may lead to.
+    scale: what marks other than ours mean, {"1": -1, "2": -0.5, …}; null where files hold our levels.
     max_quarantined: the share of bad rows above which the run stops.
+    events: the app's event log, or the folder of its published batches. store: what is new in the feedback store
+    (MEMOZY_FEEDBACK) is published into that folder first.
     raters_per_diary, double_rated, seed: for the simulated panel; `double_rated` is the share of
     diaries that one rater more than `raters_per_diary` sees, so that agreement can be measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: InputFile = "simulated"
+    path: InputFile | tuple[InputFile, ...] = Field(SIMULATED, min_length=1)
+    allowed_hosts: tuple[str, ...] = ()
+    scale: Annotated[dict[str, float], BeforeValidator(_marks_as_text)] | None = None
     max_quarantined: float = Field(0.0, ge=0, le=1)
+    events: InputFile | None = None
+    store: bool = False
     raters_per_diary: int = Field(1, ge=1)
     double_rated: float = Field(0.15, ge=0, le=1)
     seed: int = 0
+
+    @field_validator("scale")
+    @classmethod
+    def _means_levels(cls, scale: dict[str, float] | None) -> dict[str, float] | None:
+        for mark, level in (scale or {}).items():
+            if level not in RATING_LEVELS:
+                raise ValueError(f"mark '{mark}' means {level:g}, which is not one of {', '.join(f'{x:g}' for x in RATING_LEVELS)}")
+        if scale == {}:
+            raise ValueError("a scale explains at least one mark")
+        return scale
+
+    @model_validator(mode="after")
+    def _is_published_somewhere(self):
+        if self.store and self.events is None:
+            raise ValueError("store needs 'events', the folder that new events are published into")
+        return self

@@ -2,45 +2,47 @@ from pathlib import Path
 
 import polars as pl
 
-from components.import_ratings import parse
 from components.import_ratings.config import Config
-from memozy import records, tables
+from memozy import rating_files, records
+from memozy.rating_files import RatingFiles
 from memozy.records import SIMULATED, InputError
-from memozy.stages import In, Out, Result
+from memozy.stages import In, Out, Result, Work
+
+SET_ASIDE = "quarantine.jsonl"
 
 
-def run(config: Config, *, diaries: In, contexts: In, ratings: Out, rated_diaries: Out, quarantine: Out) -> Result:
-    """Take in ratings from a file, or from the simulated panel.
+def run(config: Config, *, diaries: In, contexts: In, ratings: Out, rated_diaries: Out, events: Out, quarantine: Out,
+        work: Work) -> Result:  # fmt: skip
+    """Take in ratings from files, or from the simulated panel, and what users made of what the app showed them.
 
     A file with a column `text` brings its own diaries (grouped by `context_id` and `image_id`, else each by
     itself); one without rates the diaries in `diaries`. Bad rows go to `quarantine`
-    {row, field, value, reason}; more of them than `max_quarantined` stop the run.
+    {file, row, field, value, reason}; more of them than `max_quarantined` stop the run, and are then left in `work`.
     """
     known = records.read(diaries, records.DIARIES)
     if config.path == SIMULATED:
-        parsed = parse.Parsed(ratings=_simulated(config, known, contexts, diaries))
+        taken = _simulated(config, known, contexts, diaries)
     else:
-        rows = tables.read_ratings(config.path)
-        parsed = parse.parse(rows, Path(config.path).name, set(known["diary_id"]))
-        _refuse_too_many(parsed, len(rows), config)
-        if parse.has_texts(rows):
-            known = _own_diaries(parsed)
-    taken = pl.DataFrame(parsed.ratings, schema=records.RATINGS.dtypes)
-    rated = known.filter(pl.col("diary_id").is_in(taken["diary_id"].unique().implode()))
-    records.write(taken, ratings, records.RATINGS)
+        taken = rating_files.read(config.path, known["diary_id"], scale=config.scale, allowed_hosts=config.allowed_hosts)
+        _refuse_too_many(taken, config, work / SET_ASIDE)
+    rated = _rated(taken, known)
+    happened = _events(config)
+    records.write(taken.ratings, ratings, records.RATINGS)
     records.write(rated, rated_diaries, records.DIARIES)
-    records.write_jsonl(parsed.quarantine, quarantine)
+    records.write(happened, events, records.EVENTS)
+    records.write_jsonl(taken.quarantine.iter_rows(named=True), quarantine)
     return Result(metrics={
-        "n_ratings": taken.height,
+        "n_ratings": taken.ratings.height,
         "n_diaries": rated.height,
-        "n_raters": taken["rater_id"].n_unique(),
-        "n_simulated": int((taken["source"] == SIMULATED).sum()),
-        "n_repeated": parsed.repeated,
-        "n_quarantined": len(parsed.quarantine),
+        "n_raters": taken.ratings["rater_id"].n_unique(),
+        "n_simulated": int((taken.ratings["source"] == SIMULATED).sum()),
+        "n_repeated": taken.n_repeated,
+        "n_quarantined": taken.quarantine.height,
+        "n_events": happened.height,
     })  # fmt: skip
 
 
-def _simulated(config: Config, diaries: pl.DataFrame, contexts: Path, file: Path) -> list[dict]:
+def _simulated(config: Config, diaries: pl.DataFrame, contexts: Path, file: Path) -> RatingFiles:
     from components.import_ratings import panel
 
     if diaries.is_empty():
@@ -51,28 +53,51 @@ def _simulated(config: Config, diaries: pl.DataFrame, contexts: Path, file: Path
             raise InputError("no such context", file=file, row=number, field="context_id", value=diary["context_id"],
                              remedy=f"Every diary's context stands in {contexts}")  # fmt: skip
     try:
-        return panel.rate(diaries.to_dicts(), by_id, config.raters_per_diary, config.double_rated, config.seed)
+        rows = panel.rate(diaries.to_dicts(), by_id, config.raters_per_diary, config.double_rated, config.seed)
     except ValueError as error:
         raise InputError(str(error), file="import_ratings", field="raters_per_diary", value=config.raters_per_diary,
                          remedy="Ask for fewer") from None  # fmt: skip
+    ratings = pl.DataFrame(rows, schema=records.RATINGS.dtypes)
+    return RatingFiles(ratings, diaries.clear(), pl.DataFrame(schema=rating_files.QUARANTINE), ratings.height, 0)
 
 
-def _refuse_too_many(parsed: parse.Parsed, n_rows: int, config: Config) -> None:
-    bad = parsed.quarantine
-    if parsed.ratings and len(bad) <= config.max_quarantined * n_rows:
+def _refuse_too_many(taken: RatingFiles, config: Config, left: Path) -> None:
+    bad = taken.quarantine
+    if taken.ratings.height and bad.height <= config.max_quarantined * taken.n_rows:
         return
-    first = bad[0]
-    remedy = f"Bad rows: {len(bad)} of {n_rows}; mend them"
-    if parsed.ratings:
-        remedy += f" or raise import_ratings.max_quarantined ({config.max_quarantined:g})"
-    raise InputError(first["reason"], file=config.path, row=first["row"], field=first["field"], value=first["value"],
+    records.write_jsonl(bad.iter_rows(named=True), left)
+    first = bad.row(0, named=True)
+    reasons = bad["reason"].str.replace("'.*", "…").value_counts(sort=True)  # whose name or id it is counts apart
+    remedy = f"Bad rows: {bad.height} of {taken.n_rows}, all in {left}"
+    if reasons.height > 1:
+        remedy += f" ({', '.join(f'{n} × {reason}' for reason, n in reasons.head(3).iter_rows())})"
+    remedy += "; mend them"
+    if (bad["field"] == "rating").any():
+        remedy += ", or explain other marks in import_ratings.scale"
+    if taken.ratings.height:
+        remedy += f", or raise import_ratings.max_quarantined ({config.max_quarantined:g})"
+    raise InputError(first["reason"], file=first["file"], row=first["row"], field=first["field"], value=first["value"],
                      remedy=remedy)  # fmt: skip
 
 
-def _own_diaries(parsed: parse.Parsed) -> pl.DataFrame:
-    rows = [
-        {"diary_id": diary, **about, "prompt_id": "unknown", "generator": "unknown", "text": text, "cost_usd": 0.0,
-         "created_at": rated_at or "unknown"}
-        for diary, (about, text, rated_at) in parsed.texts.items()
-    ]  # fmt: skip
-    return pl.DataFrame(rows, schema=records.DIARIES.dtypes)
+def _rated(taken: RatingFiles, known: pl.DataFrame) -> pl.DataFrame:
+    """The diaries that were rated. One that a file brought is the one of that id here if the texts agree, white space aside:
+    then it is known which prompt wrote it."""
+    ids = taken.ratings["diary_id"].unique().implode()
+    here = known.filter(pl.col("diary_id").is_in(ids)).join(
+        taken.diaries.select("diary_id", brought="text"), on="diary_id", how="left", maintain_order="left"
+    )
+    here = here.filter(pl.col("brought").is_null() | (pl.col("brought") == pl.col("text").str.strip_chars()))
+    others = taken.diaries.join(here, on="diary_id", how="anti", maintain_order="left")
+    return pl.concat([here.select(*records.DIARIES.fields), others])
+
+
+def _events(config: Config) -> pl.DataFrame:
+    """EVENTS, of the log or the batches; none where neither is named."""
+    if config.events is None:
+        return pl.DataFrame(schema=records.EVENTS.dtypes)
+    from memozy import feedback
+
+    if config.store:
+        feedback.publish(config.events)
+    return feedback.read_events(config.events).with_columns(pl.col("at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from memozy import tables
 from memozy.records import InputError
-from memozy.tables import read_rows
 from memozy.texts import clean
 
 COLUMNS = {"지시사항": "instruction", "입력": "input", "출력": "output", "텍스트": "text"}
@@ -49,16 +49,17 @@ def read(file: str) -> tuple[list[Row], list[Fault]]:
     path = Path(file)
     if not path.is_file():
         raise InputError("no such file", file=path, remedy="It should hold instruction data")
-    given = read_rows(path)
-    if not given:
+    table = tables.read(path, [*COLUMNS, *NAMES])
+    if not table.n_rows:
         raise InputError("holds no rows", file=path, remedy="It should hold instruction data")
-    columns = {COLUMNS.get(name, name) for row in given for name in row}
+    columns = {COLUMNS.get(name, name) for name in table.columns}
     if not ({"instruction", "output"} <= columns or "text" in columns):
-        raise InputError("columns are missing", file=path, value=", ".join(map(str, given[0])),
+        raise InputError("columns are missing", file=path, value=", ".join(table.columns),
                          remedy="Give instruction and output (지시사항, 출력), or text (텍스트)")  # fmt: skip
+    unread = {row: Fault(row, field or "", value or "", reason) for row, field, value, reason in table.faults.reverse().iter_rows()}
     rows, faults = [], []
-    for number, values in enumerate(given, start=1):
-        found = _row(number, values)
+    for number, values in enumerate(table.rows.iter_rows(named=True), start=1):
+        found = unread.get(number) or _row(number, values)
         (faults if isinstance(found, Fault) else rows).append(found)
     return rows, faults
 
@@ -74,15 +75,11 @@ def sections(text: str) -> dict[str, str]:
     return {name: clean(text[m.end() : end]) for name, m, end in zip(names, found, ends, strict=True)}
 
 
-def _row(number: int, values: dict) -> Row | Fault:
+def _row(number: int, values: dict[str, str | None]) -> Row | Fault:
     given: dict[str, str] = {}
     for column, value in values.items():
         name = COLUMNS.get(column, column)
-        if name not in NAMES or value is None:
-            continue
-        if not isinstance(value, str):
-            return Fault(number, column, str(value), "is not text")
-        if not clean(value):
+        if value is None or not clean(value):
             continue
         if given.get(name, clean(value)) != clean(value):
             return Fault(number, column, value, f"says something else than '{name}'")

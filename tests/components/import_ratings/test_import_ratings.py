@@ -14,7 +14,7 @@ from microworld.contexts import sample_contexts
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = Path(os.environ.get("MEMOZY_SHARED_DATA", ROOT.parent / "shared" / "data"))
-OUTS = ("ratings", "rated_diaries", "quarantine")
+OUTS = ("ratings", "rated_diaries", "events", "quarantine")
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_file_rates_the_diaries_it_names(inputs, outputs, tmp_path):
     rated = records.read(outputs["rated_diaries"], records.DIARIES)
     assert rated.select("diary_id", "image_id").rows() == [("d3", "p1"), ("d7", "p3")]
     assert result.metrics == {
-        "n_ratings": 3, "n_diaries": 2, "n_raters": 2, "n_simulated": 0, "n_repeated": 1, "n_quarantined": 0,
+        "n_ratings": 3, "n_diaries": 2, "n_raters": 2, "n_simulated": 0, "n_repeated": 1, "n_quarantined": 0, "n_events": 0,
     }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_bad_rows_up_to_the_allowed_share_are_set_aside(inputs, outputs, tmp_pat
     [
         (["d1,a,1", "d2,a,0.7"], "row 2, field 'rating', value '0.7': is not one of -1, -0.5, 0, 0.5, 1. Bad rows: 1 of 2"),
         (["d1,a,NaN"], "row 1, field 'rating', value 'NaN': is not one of"),
-        (["d1,a,1", "d1,a,-1"], "row 1, field 'rating', value '1.0': rater 'a' contradicts themselves"),
+        (["d1,a,1", "d1,a,-1"], "row 1, field 'rating', value '1': rater 'a' contradicts themselves"),
         (["d1,a,1", "d44,a,1"], "row 2, field 'diary_id', value 'd44': no such diary"),
         ([], "holds no rows"),
     ],
@@ -97,7 +97,7 @@ def test_a_bad_file_stops_the_run_and_leaves_nothing(inputs, outputs, tmp_path, 
 
 
 def test_no_valid_row_is_refused_whatever_is_allowed(inputs, outputs, tmp_path):
-    with pytest.raises(InputError, match="Bad rows: 1 of 1; mend them$"):
+    with pytest.raises(InputError, match="Bad rows: 1 of 1, all in .*; mend them, or explain other marks in import_ratings.scale$"):
         config = {"path": csv(tmp_path, "d1,a,2"), "max_quarantined": 1.0}
         stages.execute("import_ratings", config, inputs, outputs)
 

@@ -54,10 +54,10 @@ def test_sections_of_a_text(text, found):
 
 
 def test_what_is_no_text_is_set_aside_and_what_has_no_columns_refused(tmp_path):
-    rows, faults = read(jsonl(tmp_path / "a.jsonl", {"instruction": "a", "output": 3}, {"instruction": " ", "output": "b"},
+    rows, faults = read(jsonl(tmp_path / "a.jsonl", {"instruction": "a", "output": [3]}, {"instruction": " ", "output": "b"},
                               {"instruction": "a", "지시사항": "b", "output": "c"}, {"instruction": "a", "output": "c"}))  # fmt: skip
     assert [(f.row, f.field, f.reason) for f in faults] == [
-        (1, "output", "is not text"), (2, "instruction", "is empty"), (3, "지시사항", "says something else than 'instruction'"),
+        (1, "output", "is neither text nor a number"), (2, "instruction", "is empty"), (3, "지시사항", "says something else than 'instruction'"),
     ]  # fmt: skip
     assert rows == [Row(4, "a", "", "c")]
     with pytest.raises(InputError, match="columns are missing.*Give instruction and output"):

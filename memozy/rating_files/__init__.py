@@ -1,0 +1,163 @@
+"""Files of ratings, whoever wrote them: what can be believed of them, and what is set aside with its place and reason.
+
+A row is one person's rating of one diary: `diary_id`, `rating` and, where the file tells them, `rater_id`, `rated_at`,
+`text`, `context_id`, `image_id` and `source`. Label Studio's and Argilla's exports are read as such rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from memozy import storage, tables
+from memozy.rating_files import rules
+from memozy.rating_files.exports import flatten
+from memozy.records import DIARIES, RATINGS, SIMULATED, InputError
+
+COLUMNS = ("diary_id", "rater_id", "rating", "rated_at", "source", "context_id", "image_id", "text")
+QUARANTINE = {"file": pl.String, "row": pl.UInt32, "field": pl.String, "value": pl.String, "reason": pl.String}
+ANONYMOUS = "rater-1"  # who rated, where a file does not say
+Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # rows -> the good ones, and the others with their fault
+NAMED = 4  # of the ratings by which someone contradicts themselves, the first ones are named
+
+
+@dataclass(frozen=True)
+class RatingFiles:
+    """ratings (RATINGS), in the files' order; diaries (DIARIES): what those with texts bring, where it was rated;
+    quarantine {file, row, field, value, reason}, rows from 1, headers and blank lines not counted.
+
+    n_rows: of all files; each is a rating, one of the n_repeated that said nothing new, or in quarantine.
+    """
+
+    ratings: pl.DataFrame
+    diaries: pl.DataFrame
+    quarantine: pl.DataFrame
+    n_rows: int
+    n_repeated: int
+
+
+def read(places: str | Path | Sequence[str | Path], known: Collection[str] | None = None, *,
+         scale: Mapping[str, float] | None = None, allowed_hosts: Collection[str] = ()) -> RatingFiles:  # fmt: skip
+    """Read the files at one or several places (see `memozy.storage.fetch`); of a folder, all that stand in it.
+
+    known: the ids of diaries that may be rated without their text; None: any. A file with texts brings its diaries
+    along. scale: what a file's marks mean in levels, where it has others. A row that repeats a rating is counted and
+    dropped; of a rater who contradicts themselves every row on that diary is set aside, since nobody knows which one is
+    meant. Raises InputError for a file that is missing, unreadable or empty, or has no column `diary_id` or `rating`.
+    """
+    found = []
+    with TemporaryDirectory(prefix="memozy-ratings-") as scratch:
+        for number, place in enumerate([places] if isinstance(places, str | Path) else places):
+            local = storage.fetch(str(place), Path(scratch) / str(number), allowed_hosts)
+            for file in _files(local, place):
+                named = str(place) if file == local else f"{str(place).rstrip('/')}/{file.relative_to(local)}"
+                found.append(_judged(file, storage.shown(named), scale))
+    rows = pl.concat(found).with_row_index("place")
+    good, aside = rows.filter(pl.col("reason").is_null()), [rows.filter(pl.col("reason").is_not_null())]
+    brought = good.filter(pl.col("text").is_not_null()).unique("diary_id", keep="first", maintain_order=True)
+    for step in (_one_text(brought), _no_strangers(brought, known), _no_contradictions):
+        good, bad = step(good)
+        aside.append(bad)
+    once = good.unique(["diary_id", "rater_id"], keep="first", maintain_order=True)
+    diaries = _diaries(brought.filter(pl.col("diary_id").is_in(once["diary_id"].unique().implode())))
+    quarantine = pl.concat(aside).sort("place").select(*QUARANTINE)
+    return RatingFiles(once.select(*RATINGS.fields), diaries, quarantine, rows.height, good.height - once.height)
+
+
+def _files(local: Path, place: str | Path) -> list[Path]:
+    if local.is_file():
+        return [local]
+    files = sorted(p for p in local.iterdir() if p.is_file() and p.name[0] != ".")
+    if not files:
+        raise InputError("holds no file", file=place, remedy="Give a ratings file, or a folder of them")
+    return files
+
+
+def _judged(path: Path, named: str, scale: Mapping[str, float] | None) -> pl.DataFrame:
+    """The rows of one file, each with the first fault it has (field, value, reason; null where there is none)."""
+    try:
+        table = tables.read(path, COLUMNS, flatten)
+    except InputError as error:  # which knows the file by the name of a copy
+        raise InputError(str(error).removeprefix(str(path)).lstrip(":, "), file=named) if str(path) != named else error from None
+    if not table.n_rows:
+        raise InputError("holds no rows", file=named, remedy="Give at least one rating")
+    for name in ("diary_id", "rating"):
+        if name not in table.columns:
+            raise InputError("column is missing", file=named, field=name, remedy=f"The file has: {rules.listed(table.columns)}")
+    absent = [pl.lit(None, pl.String).alias(name) for name in COLUMNS if name not in table.rows.columns]
+    rows = rules.tidied(table.rows.with_columns(absent), scale)
+    rows = rows.with_columns(
+        file=pl.lit(named), row=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32), rater_id=pl.col("rater_id").fill_null(ANONYMOUS),
+        # simulated ratings stay marked, whatever files they have been through
+        source=pl.when(pl.col("source") == SIMULATED).then(pl.lit(SIMULATED)).otherwise(pl.lit(Path(named).name)),
+    )  # fmt: skip
+    return rules.judged(rows, table.faults, scale)
+
+
+def _split(rows: pl.DataFrame, bad: pl.Expr, field: str, reason: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The good rows, and the bad ones with their fault."""
+    marked = rows.with_columns(bad=bad.fill_null(False))
+    faulty = marked.filter("bad").with_columns(field=pl.lit(field), value=rules.shown(field), reason=reason)
+    return marked.filter(~pl.col("bad")).drop("bad"), faulty.drop("bad")
+
+
+def _one_text(brought: pl.DataFrame) -> Step:
+    """A diary has one text, one context and one photo: those of the row that brought it."""
+    about = ("text", "context_id", "image_id")
+    first = brought.select("diary_id", *(pl.col(column).alias(f"first_{column}") for column in about))
+
+    def step(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        good, aside = rows.join(first, on="diary_id", how="left", maintain_order="left"), []
+        for column in about:
+            said, meant = pl.col(column), pl.col(f"first_{column}")
+            differs = said.is_not_null() & said.ne_missing(meant)
+            if column == "text":  # spreadsheet programs end lines in their own way
+                differs &= rules.same_lines(said) != rules.same_lines(meant)
+            good, bad = _split(good, pl.col("text").is_not_null() & differs, column,
+                               pl.format(f"is not the {column} that diary '{{}}' has in an earlier row", "diary_id"))  # fmt: skip
+            aside.append(bad.select(rows.columns))
+        return good.select(rows.columns), pl.concat(aside)
+
+    return step
+
+
+def _no_strangers(brought: pl.DataFrame, known: Collection[str] | None) -> Step:
+    """What is rated without its text is one of the known diaries, or stands in another file."""
+
+    def step(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        if known is None:
+            return rows, rows.clear()
+        ids = pl.concat([pl.Series("diary_id", list(known), dtype=pl.String), brought["diary_id"]]).unique().implode()
+        strange = pl.col("text").is_null() & ~pl.col("diary_id").is_in(ids)
+        return _split(rows, strange, "diary_id", pl.lit("no such diary"))
+
+    return step
+
+
+def _no_contradictions(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    key = ["diary_id", "rater_id"]
+    several = rows.filter(pl.struct(key).is_duplicated())
+    place = pl.format("{} in row {}", "given", "row")
+    if several["file"].n_unique() > 1:
+        place = pl.format("{} in row {} of {}", "given", "row", "file")
+    said = (
+        several.with_columns(said=place).group_by(key)
+        .agg(pl.col("said").head(NAMED).str.join(" and "), levels=pl.col("rating").n_unique(), more=pl.len() > NAMED)
+        .filter(pl.col("levels") > 1).drop("levels")
+    )  # fmt: skip
+    told = pl.format("rater '{}' contradicts themselves: {}{}", "rater_id", "said",
+                     pl.when("more").then(pl.lit(" …")).otherwise(pl.lit("")))  # fmt: skip
+    good, bad = _split(rows.join(said, on=key, how="left", maintain_order="left"), pl.col("said").is_not_null(), "rating", told)
+    return good.select(rows.columns), bad.select(rows.columns)
+
+
+def _diaries(brought: pl.DataFrame) -> pl.DataFrame:
+    unknown = pl.lit("unknown")
+    return brought.select(
+        "diary_id", pl.col("context_id").fill_null(pl.col("diary_id")), "image_id", prompt_id=unknown, generator=unknown,
+        text="text", cost_usd=pl.lit(0.0), created_at=pl.col("rated_at").fill_null(unknown),
+    ).select(*DIARIES.fields)  # fmt: skip
