@@ -60,10 +60,10 @@ def chrf(a: str, b: str) -> float:
         return float(a == b)
     precision = recall = 0.0
     for n in range(1, orders + 1):
-        grams, others = (Counter(text[i : i + n] for i in range(len(text) - n + 1)) for text in (a, b))
-        shared = (grams & others).total()
-        precision += shared / grams.total() / orders
-        recall += shared / others.total() / orders
+        grams, others = (Counter(zip(*(text[i:] for i in range(n)), strict=False)) for text in (a, b))
+        shared = sum(min(count, others[gram]) for gram, count in grams.items() if gram in others)
+        precision += shared / (len(a) - n + 1) / orders
+        recall += shared / (len(b) - n + 1) / orders
     return 2 * precision * recall / (precision + recall) if precision else 0.0
 
 

@@ -1,0 +1,3 @@
+from memozy.stages import main
+
+main("auto_rate")
