@@ -8,6 +8,7 @@ from scipy.special import ndtr, stdtr, stdtrit
 from memozy.raters.ratings import Labels, codes, ratings, table
 
 CERTAIN = 0.999  # a correlation at most, so that Fisher's z of a few equal ratings stays finite
+ROUNDING = 1e-10  # of a sum of squares; ratings that scatter by less are all the same
 
 
 def alpha(value: Sequence[float] | np.ndarray, item: Labels, rater: Labels, level: str = "ordinal") -> float | None:
@@ -117,32 +118,50 @@ def random_raters(
 def _agreement(y: np.ndarray, i: np.ndarray, r: np.ndarray, n_raters: int) -> tuple[np.ndarray, np.ndarray]:
     """Of each rater, [R]: the chance of agreeing as well if he did not read, and as badly if he were as the others.
 
-    Both are 1 where nothing can be said.
+    Both are 1 where nothing can be said. Leaving a rater out changes the others' sums only at the items he rated, so
+    all are left out in turn in a time that grows with the sum of squares of the items' ratings.
     """
     at_zero, as_others = np.ones(n_raters), np.ones(n_raters)
-    z, known = _correlations(y, i, r, n_raters)
+    y = y - y.mean()  # which keeps digits
+    size, total = np.bincount(i), np.bincount(i, y)
+    shared = size[i] > 1
+    sums = _sums(y[shared], (total[i] - y)[shared] / (size[i][shared] - 1), r[shared], n_raters)
+    z, known = _fisher(sums)
+    by_item, first = np.argsort(i, kind="stable"), np.cumsum(size) - size
     for k in np.flatnonzero(known):
-        others = r != k
-        theirs, weight = _correlations(y[others], i[others], r[others], n_raters)
+        own = np.flatnonzero((r == k) & shared)
+        here = size[i[own]]  # ratings of each item that he shares
+        step = np.arange(here.sum()) - np.repeat(np.cumsum(here) - here, here)
+        at, his = by_item[np.repeat(first[i[own]], here) + step], np.repeat(y[own], here)
+        at, his = at[r[at] != k], his[r[at] != k]
+        rest, n = total[i[at]] - y[at], size[i[at]]
+        more = n > 2  # of two raters nothing is left to compare
+        with_him = _sums(y[at], rest / (n - 1), r[at], n_raters)
+        without = _sums(y[at][more], (rest - his)[more] / (n - 2)[more], r[at][more], n_raters)
+        others = sums - with_him + without
+        others[:, k] = 0
+        theirs, weight = _fisher(others)
         if weight.any():
-            items = (np.bincount(i[others]) > 1).sum()
+            items = (size > 1).sum() - (here == 2).sum()
             less = (theirs @ weight / weight.sum() - z[k]) / np.sqrt(1 / known[k] + 1 / max(items - 3, 1))
             at_zero[k] = ndtr(-z[k] * np.sqrt(known[k]))
             as_others[k] = stdtr(known[k], -less)  # the normal names too many where a rater shares few items
     return at_zero, as_others
 
 
-def _correlations(y: np.ndarray, i: np.ndarray, r: np.ndarray, n_raters: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fisher's z of each rater's correlation with the mean of the others' ratings of an item; 1 / its variance, [R]."""
-    size, total = np.bincount(i), np.bincount(i, y)
-    z, known = np.zeros(n_raters), np.zeros(n_raters)
-    shared = size[i] > 1
-    for k in range(n_raters):
-        own = (r == k) & shared
-        if own.sum() > 3:
-            mine, theirs = y[own], (total[i[own]] - y[own]) / (size[i[own]] - 1)
-            mine, theirs = mine - mine.mean(), theirs - theirs.mean()
-            scale = np.sqrt((mine @ mine) * (theirs @ theirs))
-            z[k] = np.arctanh(np.clip(mine @ theirs / scale, -CERTAIN, CERTAIN)) if scale > 1e-12 else 0
-            known[k] = own.sum() - 3
-    return z, known
+def _sums(mine: np.ndarray, theirs: np.ndarray, r: np.ndarray, n_raters: int) -> np.ndarray:
+    """Each rater's n, sums, squares and products of ratings and of the others' means of the same items, [6, R]."""
+    columns = (np.ones(len(r)), mine, theirs, mine**2, theirs**2, mine * theirs)
+    return np.stack([np.bincount(r, column, minlength=n_raters) for column in columns])
+
+
+def _fisher(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fisher's z of each rater's correlation with the others, 0 where either is constant; 1 / its variance, [R]."""
+    n, mine, theirs, squares, their_squares, products = sums
+    n = np.maximum(np.round(n), 1)
+    own, their = squares - mine**2 / n, their_squares - theirs**2 / n
+    varies = (own > ROUNDING * squares) & (their > ROUNDING * their_squares) & (n > 3)
+    correlation = (products - mine * theirs / n)[varies] / np.sqrt((own * their)[varies])
+    z = np.zeros(len(n))
+    z[varies] = np.arctanh(np.clip(correlation, -CERTAIN, CERTAIN))
+    return z, np.maximum(n - 3, 0)
