@@ -33,8 +33,12 @@ def read_events(path: str | Path) -> pl.DataFrame:
          "Keep every 'shown' event: without it nobody knows which prompt was liked"),
         (_EDIT & ~drafted & _BARE, "draft", "is empty, here and at the showing", "Log the text that was edited with either"),
     ])  # fmt: skip
-    at = pl.Series("at", [_time(at) for at in events["at"]], dtype=pl.Datetime("us", "UTC"))
-    return events.drop("row").with_columns(at)
+    return timed(events.drop("row"))
+
+
+def timed(events: pl.DataFrame) -> pl.DataFrame:
+    """Events that were `checked`, with `at` as a time, UTC; what names no zone is UTC."""
+    return events.with_columns(pl.Series("at", [_time(at) for at in events["at"]], dtype=pl.Datetime("us", "UTC")))
 
 
 def read_log(path: str | Path) -> pl.DataFrame:
@@ -55,8 +59,11 @@ def read_log(path: str | Path) -> pl.DataFrame:
 
 def _read_batches(folder: Path) -> pl.DataFrame:
     """Every batch is what its name says, or InputError."""
+    paths: set[Path] = set()
+    while paths != (paths := set(folder.glob(f"*{BATCH}"))):
+        pass  # one listing may lack a batch that was published before another one it has
     batches = [pl.DataFrame(schema=EVENTS.dtypes)]
-    for path in folder.glob(f"*{BATCH}"):
+    for path in paths:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != path.stem:
@@ -104,7 +111,6 @@ def _refuse(events: pl.DataFrame, file: object, rules: list[tuple[pl.Expr, str, 
 
 
 def _time(at: str | None) -> datetime | None:
-    """ISO 8601; what names no zone is UTC."""
     moment = None if at is None else datetime.fromisoformat(at)
     return moment and moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 

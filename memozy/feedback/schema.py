@@ -98,7 +98,9 @@ def where(url: str) -> str:
     from sqlalchemy import URL, make_url
 
     place = make_url(url)
-    return URL.create(place.get_backend_name(), host=place.host, port=place.port, database=place.database).render_as_string()
+    return URL.create(
+        place.get_backend_name(), host=place.host, port=place.port, database=place.database
+    ).render_as_string()
 
 
 def _prepare(engine, url: str, create: bool) -> None:

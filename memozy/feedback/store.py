@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from memozy.feedback import schema
-from memozy.feedback.events import checked
+from memozy.feedback.events import checked, timed
 from memozy.records import EVENTS, InputError
 
 DEFAULT = "sqlite:///feedback.sqlite"
@@ -98,8 +98,8 @@ class Store:
         Raises InputError as `events.checked` does, about `file`, and for an event that the store has in other words.
         """
         whole = checked(events, file).sort("event_id")  # who writes the same ids at once waits, and never crosswise
-        zero = pl.when(pl.col("propensity") == 0).then(0.0).otherwise("propensity")  # of -0 only PostgreSQL keeps the sign
-        whole = whole.with_columns(propensity=zero)
+        # -0 becomes 0: SQLite forgets its sign, and PostgreSQL keeps it
+        whole = whole.with_columns(propensity=pl.when(pl.col("propensity") == 0).then(0.0).otherwise("propensity"))
         with self._writing(create=True) as db:
             n_new = sum(_insert(db, some, file) for some in whole.iter_slices(CHUNK))
         return Added(n_new, events.height - n_new)
@@ -163,8 +163,8 @@ class Store:
             db.execute(update(batches).where(batches.c.batch == batch.number).values(published=True))
 
     def unpublished(self) -> pl.DataFrame:
-        """Events (EVENTS) that don't wait and are in no published batch, and the showings they are about; with `new: bool`,
-        false of a showing that is published.
+        """Events (EVENTS, but `at` as a time) that don't wait and are in no published batch, and the showings they are about;
+        with `new: bool`, false of a showing that is published.
         """
         from sqlalchemy import or_, select
 
@@ -175,7 +175,7 @@ class Store:
         about = select(events.c.shown_id).where(fresh)
         with self._reading() as db:
             asked = select(*_columns(events), fresh.label("new")).where(or_(fresh, events.c.event_id.in_(about)))
-            return _frame(db, asked, new=pl.Boolean).sort("event_id")
+            return timed(_frame(db, asked, new=pl.Boolean).sort("event_id"))
 
     def status(self) -> Status:
         """How many events of which kind there are, and how far they are."""

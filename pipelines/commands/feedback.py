@@ -7,7 +7,12 @@ import typer
 
 from pipelines.terminal import EXITS, plain_errors
 
-app = typer.Typer(help="The app's feedback store: take events in, publish batches, see what is new.", epilog=EXITS, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="The app's feedback store: take events in, publish batches, see what is new.",
+    epilog=EXITS,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.callback()
@@ -42,7 +47,10 @@ def status() -> None:
             found = store.status()
         print(", ".join(f"{n} {kind}" for kind, n in found.kinds.items()) or "no events")
         print(f"published: {found.n_published} in {found.n_batches} batches")
-        print(f"new: {found.n_new}" + f", and {found.n_claimed} claimed by a publisher that has not finished" * bool(found.n_claimed))
+        print(
+            f"new: {found.n_new}"
+            + f", and {found.n_claimed} claimed by a publisher that has not finished" * bool(found.n_claimed)
+        )
         print(f"waiting for their showing: {found.n_waiting}")
 
 

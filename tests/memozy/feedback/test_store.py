@@ -47,13 +47,17 @@ def test_an_event_told_again_counts_once_and_never_changes(url):
     with open_store(url) as store:
         assert store.record(**shown("s1", propensity=1))
         assert not store.record(**shown("s1", propensity=1.0, draft=None))
-        with pytest.raises(InputError, match="field 'event_id', value 's1': is in the store with another 'segment'. An event"):
+        with pytest.raises(
+            InputError, match="field 'event_id', value 's1': is in the store with another 'segment'. An event"
+        ):
             store.record(**shown("s1", propensity=1, segment="young"))
         log = frame([shown("s1", propensity=1), shown("s2"), shown("s2"), reaction("r", "s2")])
         assert store.add(log) == Added(n_new=2, n_repeated=2)
         with pytest.raises(InputError, match=r"^log\.jsonl, row 2, field 'event_id', value 's2'"):
             store.add(frame([shown("s3"), shown("s2", segment="old")]), "log.jsonl")
-        assert not store.record(**reaction("r", "s2")) and store.record(**shown("s3"))  # nothing of a refused log was kept
+        assert not store.record(**reaction("r", "s2")) and store.record(
+            **shown("s3")
+        )  # nothing of a refused log was kept
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,10 @@ def test_an_event_told_again_counts_once_and_never_changes(url):
     ],
 )
 def test_a_bad_event_is_refused_before_a_store_is_made(tmp_path, event, field):
-    with open_store(f"sqlite:///{tmp_path}/f.sqlite") as store, pytest.raises(InputError, match=rf"field '{field}'.*\. \w"):
+    with (
+        open_store(f"sqlite:///{tmp_path}/f.sqlite") as store,
+        pytest.raises(InputError, match=rf"field '{field}'.*\. \w"),
+    ):
         store.record(**event)
     assert not list(tmp_path.iterdir())
 
@@ -112,10 +119,33 @@ def test_batches_of_any_size_make_a_whole_log_at_any_time(url, tmp_path):
 @pytest.fixture
 def events():
     """Whatever bytes may differ by: order of ids, nulls, numbers, Korean, composed and decomposed."""
-    odd = ["Z", "a", "é", "가", "e\u0301", "😀", "~", "_", "10", "9", "A", "aa", "a-b", "ab", "\uffff", "'", '"', "\\", " x"]
+    odd = [
+        "Z",
+        "a",
+        "é",
+        "가",
+        "e\u0301",
+        "😀",
+        "~",
+        "_",
+        "10",
+        "9",
+        "A",
+        "aa",
+        "a-b",
+        "ab",
+        "\uffff",
+        "'",
+        '"',
+        "\\",
+        " x",
+    ]
     showings = [shown(i, propensity=1 / (n + 3), draft="오늘 '바다'에\n\t갔다 " * n, segment=[None, "", "young"][n % 3])
                 for n, i in enumerate(odd)]  # fmt: skip
-    return [*showings, *(reaction(f"{i}!", i, ("dislike", "regenerate")[n % 2], propensity=-0.0) for n, i in enumerate(odd))]
+    return [
+        *showings,
+        *(reaction(f"{i}!", i, ("dislike", "regenerate")[n % 2], propensity=-0.0) for n, i in enumerate(odd)),
+    ]
 
 
 def test_both_databases_publish_the_same_bytes(postgres, tmp_path, events):  # noqa: F811
@@ -184,7 +214,9 @@ def test_a_folder_that_lost_a_batch_gets_it_again(url, tmp_path, monkeypatch):
     store_with(url, reaction("a", "s1"))
     [second] = publish(tmp_path / "out", url)
     first.unlink()
-    with pytest.raises(InputError, match="row 1, field 'shown_id', value 's1': is about a showing that is not in the log"):
+    with pytest.raises(
+        InputError, match="row 1, field 'shown_id', value 's1': is about a showing that is not in the log"
+    ):
         read_events(tmp_path / "out")
     assert publish(tmp_path / "out", url) == [first]
     assert {p.name for p in publish(tmp_path / "other", url)} == {first.name, second.name}
@@ -223,7 +255,10 @@ def test_what_is_unpublished_comes_with_its_showings(url, tmp_path):
 
 def test_a_store_is_only_made_by_events(url, tmp_path):
     for use in (Store.status, Store.claim, Store.batches, Store.unpublished):
-        with open_store(url) as store, pytest.raises(InputError, match="field 'MEMOZY_FEEDBACK': holds no feedback yet"):
+        with (
+            open_store(url) as store,
+            pytest.raises(InputError, match="field 'MEMOZY_FEEDBACK': holds no feedback yet"),
+        ):
             use(store)
     with pytest.raises(InputError, match="holds no feedback yet"):
         publish(tmp_path / "out", url)
@@ -242,7 +277,10 @@ def test_a_newer_store_is_refused_and_an_older_one_is_brought_up_to_date(url, mo
                 assert store.status().n_new == 1
                 with store._reading() as db:
                     assert db.exec_driver_sql("SELECT note FROM feedback_batches").all() == []
-    with open_store(url) as store, pytest.raises(InputError, match="its schema is 2, this one knows 1. Update memozy-rl"):
+    with (
+        open_store(url) as store,
+        pytest.raises(InputError, match="its schema is 2, this one knows 1. Update memozy-rl"),
+    ):
         store.record(**shown("s2"))
 
 
@@ -265,7 +303,10 @@ def test_what_is_no_database_is_said_in_one_line_without_the_password(url, probl
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "f.sqlite").write_text("event_id,shown_id\n" * 100)
-    with open_store(f"sqlite:///{tmp_path}/f.sqlite") as store, pytest.raises(InputError, match="file is not a database"):
+    with (
+        open_store(f"sqlite:///{tmp_path}/f.sqlite") as store,
+        pytest.raises(InputError, match="file is not a database"),
+    ):
         store.status()
 
 
