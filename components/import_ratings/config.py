@@ -1,14 +1,8 @@
-from typing import Annotated
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
-
-from memozy.records import RATING_LEVELS, SIMULATED
+from memozy.rating_files.scale import Scale
+from memozy.records import SIMULATED
 from memozy.stages import InputFile
-
-
-def _marks_as_text(scale: object) -> object:
-    """YAML reads the mark 1 as a number."""
-    return {str(mark): level for mark, level in scale.items()} if isinstance(scale, dict) else scale
 
 
 class Config(BaseModel):
@@ -28,23 +22,13 @@ class Config(BaseModel):
 
     path: InputFile | tuple[InputFile, ...] = Field(SIMULATED, min_length=1)
     allowed_hosts: tuple[str, ...] = ()
-    scale: Annotated[dict[str, float], BeforeValidator(_marks_as_text)] | None = None
+    scale: Scale | None = None
     max_quarantined: float = Field(0.0, ge=0, le=1)
     events: InputFile | None = None
     store: bool = False
     raters_per_diary: int = Field(1, ge=1)
     double_rated: float = Field(0.15, ge=0, le=1)
     seed: int = 0
-
-    @field_validator("scale")
-    @classmethod
-    def _means_levels(cls, scale: dict[str, float] | None) -> dict[str, float] | None:
-        for mark, level in (scale or {}).items():
-            if level not in RATING_LEVELS:
-                raise ValueError(f"mark '{mark}' means {level:g}, which is not one of {', '.join(f'{x:g}' for x in RATING_LEVELS)}")
-        if scale == {}:
-            raise ValueError("a scale explains at least one mark")
-        return scale
 
     @model_validator(mode="after")
     def _is_published_somewhere(self):
