@@ -83,11 +83,11 @@ def _judged(path: Path, named: str, scale: Mapping[str, float] | None) -> pl.Dat
         table = tables.read(path, COLUMNS, flatten)
     except InputError as error:  # which knows the file by the name of a copy
         raise InputError(str(error).removeprefix(str(path)).lstrip(":, "), file=named) if str(path) != named else error from None
+    for name in ("diary_id", "rating"):
+        if table.columns and name not in table.columns:
+            raise InputError("column is missing", file=named, field=name, remedy=f"The file has: {rules.listed(table.columns)}")
     if not table.n_rows:
         raise InputError("holds no rows", file=named, remedy="Give at least one rating")
-    for name in ("diary_id", "rating"):
-        if name not in table.columns:
-            raise InputError("column is missing", file=named, field=name, remedy=f"The file has: {rules.listed(table.columns)}")
     absent = [pl.lit(None, pl.String).alias(name) for name in COLUMNS if name not in table.rows.columns]
     rows = rules.tidied(table.rows.with_columns(absent), scale)
     rows = rows.with_columns(
@@ -95,7 +95,7 @@ def _judged(path: Path, named: str, scale: Mapping[str, float] | None) -> pl.Dat
         # simulated ratings stay marked, whatever files they have been through
         source=pl.when(pl.col("source") == SIMULATED).then(pl.lit(SIMULATED)).otherwise(pl.lit(Path(named).name)),
     )  # fmt: skip
-    return rules.judged(rows, table.faults, scale)
+    return rules.judged(rows, table.faults, scale).select(*COLUMNS, "given", *QUARANTINE)
 
 
 def _split(rows: pl.DataFrame, bad: pl.Expr, field: str, reason: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+
+import polars as pl
 
 from memozy.records import InputError
 from memozy.tables import binary, delimited, objects
@@ -19,6 +23,7 @@ __all__ = ["Expand", "Table", "Unusable", "read", "read_rows"]
 
 Expand = Callable[[list], list]  # what the objects of a JSON file stand for: as many flat rows as there are
 KNOWN = "Known: CSV, TSV, JSON, JSON lines, XLSX, ODS, Parquet"
+SYLLABLES = "\u0800"  # from here on UTF-8 takes three bytes, of which CP949 makes rare Chinese signs or nothing
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
          codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
 _NO_TABLE = {b"\x1f\x8b": "is compressed (gzip)", b"%PDF": "is a PDF", b"BZh": "is compressed (bzip2)",
@@ -32,7 +37,19 @@ def read(path: str | Path, columns: Collection[str] | None = None, expand: Expan
     with it is in the table's `faults`, for the caller to judge; an empty file is an empty table. `expand` turns a JSON
     file's objects into rows. Raises InputError for a file that is missing or cannot be read as a whole.
     """
-    path = Path(path)
+    table = _read(Path(path), columns, expand)
+    return replace(table, rows=table.rows.with_columns(pl.when(pl.all() != "").then(pl.all())))
+
+
+def read_rows(path: str | Path, columns: Collection[str] | None = None) -> list[dict[str, str | None]]:
+    """The rows of a table in which nothing may be wrong: raises InputError for its first fault too."""
+    table = read(path, columns)
+    for row, field, value, reason in table.faults.head(1).iter_rows():
+        raise InputError(reason, file=path, row=row, field=field, value=value, remedy="Mend the row")
+    return table.rows.to_dicts()
+
+
+def _read(path: Path, columns: Collection[str] | None, expand: Expand | None) -> Table:
     if not path.is_file():
         raise InputError("no such file", file=path, remedy="Give the path of a table")
     with open(path, "rb") as file:
@@ -49,27 +66,32 @@ def read(path: str | Path, columns: Collection[str] | None = None, expand: Expan
     return _text(path, head, columns, expand)
 
 
-def read_rows(path: str | Path, columns: Collection[str] | None = None) -> list[dict[str, str | None]]:
-    """The rows of a table in which nothing may be wrong: raises InputError for its first fault too."""
-    table = read(path, columns)
-    for row, field, value, reason in table.faults.head(1).iter_rows():
-        raise InputError(reason, file=path, row=row, field=field, value=value, remedy="Mend the row")
-    return table.rows.to_dicts()
-
-
 def _text(path: Path, head: bytes, columns: Collection[str] | None, expand: Expand | None) -> Table:
     marked = next((name for bom, name in _BOMS.items() if head.startswith(bom)), None)
-    if marked is None and b"\0" in head[:1024]:
+    if marked is None and 10 * head.count(b"\0") > len(head):
         raise InputError("is neither text nor a known kind of table", file=path, remedy=KNOWN)
-    first: UnicodeDecodeError | None = None
-    for encoding in (marked,) if marked else ("utf-8", "cp949"):
-        start = codecs.getincrementaldecoder(encoding)("replace").decode(head).lstrip("\ufeff")
-        try:
-            if start.lstrip()[:1] in ("{", "["):
-                return objects.read(path, encoding, columns, expand or list, listed=start.lstrip()[0] == "[")
-            return delimited.read(path, encoding, columns, start)
-        except UnicodeDecodeError as error:
-            first = first or error
-    named = "UTF-16" if marked == "utf-16" else "UTF-32" if marked == "utf-32" else "UTF-8"
+    try:
+        return _decoded(path, head, marked or "utf-8", columns, expand)
+    except UnicodeDecodeError:
+        if marked is None and _may_be_korean(path):
+            with suppress(UnicodeDecodeError):
+                return _decoded(path, head, "cp949", columns, expand)
     other = "" if marked else ", nor CP949 as Korean Excel saves it"
-    raise InputError(f"is not {named} (byte {first.start}){other}", file=path, remedy="Save it as UTF-8")
+    raise InputError(f"is not {(marked or 'utf-8').removesuffix('-sig').upper()}{other}", file=path, remedy="Save it as UTF-8")
+
+
+def _decoded(path: Path, head: bytes, encoding: str, columns: Collection[str] | None, expand: Expand | None) -> Table:
+    start = codecs.getincrementaldecoder(encoding)().decode(head).lstrip("\ufeff")
+    if start.lstrip()[:1] in ("{", "["):
+        return objects.read(path, encoding, columns, expand or list, listed=start.lstrip()[0] == "[")
+    return delimited.read(path, encoding, columns, start)
+
+
+def _may_be_korean(path: Path) -> bool:
+    """Whether what is no UTF-8 may be CP949. Cut or damaged UTF-8 can look so too, but has whole syllables before the damage."""
+    content = path.read_bytes()
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return error.end < len(content) and max(content[: error.start].decode(), default="") < SYLLABLES
+    return False

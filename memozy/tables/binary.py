@@ -18,6 +18,7 @@ from memozy.tables.cells import FAULTS, NO_CELL, WHOLE, Table, from_texts, heade
 INFLATED = 1 << 30  # bytes that a workbook's parts may have in all
 MOST_ROWS = 50_000_000  # a Parquet file of a few bytes can say that it has billions
 SECONDS = 120  # for a workbook's reader
+_NO_TEXT = (pl.Boolean, pl.Binary, pl.Object)
 _BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
@@ -42,7 +43,7 @@ def _text(name: str, dtype: pl.DataType) -> pl.Expr:
         number = column.cast(pl.Float64).fill_nan(None)  # how pandas writes that there is nothing
         whole = (number == number.round()) & (number.abs() < WHOLE)
         return pl.when(whole).then(number.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(number.cast(pl.String)).alias(name)
-    if dtype == pl.Boolean or dtype.is_nested() or dtype == pl.Object:
+    if dtype.is_nested() or dtype in _NO_TEXT:
         return pl.when(column.is_not_null()).then(pl.lit(None, pl.String)).alias(name)
     return column.cast(pl.String, strict=False)
 
@@ -50,7 +51,7 @@ def _text(name: str, dtype: pl.DataType) -> pl.Expr:
 def _faults(scan: pl.LazyFrame, name: str, dtype: pl.DataType) -> pl.DataFrame:
     """The values that have no text."""
     given = pl.col(name).is_not_null() & (pl.col(name).is_not_nan() if dtype.is_float() else True)
-    value = pl.lit(str(dtype)) if dtype.is_nested() or dtype in (pl.Object, pl.Binary) else pl.col(name).cast(pl.String, strict=False)
+    value = pl.lit(str(dtype)) if dtype.is_nested() or dtype in (pl.Binary, pl.Object) else pl.col(name).cast(pl.String, strict=False)
     return (
         scan.select(row=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32), field=pl.lit(name), value=value,
                     reason=pl.lit(NO_CELL), bad=given & _text(name, dtype).is_null())

@@ -57,7 +57,7 @@ def headed(names: Iterable[object], file: Path) -> list[str]:
 
 def from_texts(frame: pl.DataFrame, names: Sequence[str], columns: Collection[str] | None) -> Table:
     """A table of String columns that have these names, blank rows left out."""
-    frame = frame.filter(pl.any_horizontal(pl.all().is_not_null())) if frame.width else frame
+    frame = frame.filter(pl.any_horizontal(pl.all() != "")) if frame.width else frame
     kept = [pl.col(old).alias(new) for old, new in zip(frame.columns, names, strict=True) if _wanted(new, columns)]
     return Table(frame.select(kept), pl.DataFrame(schema=FAULTS), tuple(filter(None, names)), frame.height)
 

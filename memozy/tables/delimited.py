@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -60,17 +59,22 @@ def _rows(text: TextIO, separator: str, said: bool, names: list[str], path: Path
     """The rows below the header, in chunks; one with more cells than that is unusable, one with fewer lacks its last."""
     if said:
         text.readline()
-    lines = (row for row in csv.reader(text, delimiter=separator, strict=True) if any(row))
-    next(lines, None)
-    n = 0
+    n, chunk = -1, []
     try:
-        while chunk := list(islice(lines, CHUNK)):
-            n += len(chunk)
-            yield [_row(names, row) for row in chunk]
+        for row in csv.reader(text, delimiter=separator, strict=True):
+            if not any(row):
+                continue
+            n += 1
+            if n:  # the first is the header
+                chunk.append(_row(names, row))
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
     except csv.Error as error:
         long = "field limit" in str(error)
         problem = f"has a cell of more than {csv.field_size_limit():,} characters, or an open quote" if long else f"is not CSV ({error})"
         raise InputError(problem, file=path, row=n + 1, remedy="Close every double quote, and write one in a cell twice") from None
+    yield chunk
 
 
 def _row(names: list[str], row: list[str]) -> dict | Unusable:

@@ -54,7 +54,9 @@ def _tried(line: str) -> object:
 def _problem(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "is JSON nested too deeply"
-    return f"is not JSON ({error.msg})" if isinstance(error, json.JSONDecodeError) else f"cannot be read ({error})"
+    if isinstance(error, json.JSONDecodeError):
+        return f"is not JSON ({error.msg})"
+    return "has a number of too many digits" if "digits" in str(error) else str(error)
 
 
 def _object(value: object) -> dict | Unusable:
@@ -65,7 +67,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict:
     """An object, of which plain JSON would silently take the last of two values."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("has a key twice")
     return found
 
 

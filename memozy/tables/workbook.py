@@ -26,7 +26,7 @@ def main(path: str) -> None:
     filled = {n: f.filter(pl.any_horizontal(pl.all().is_not_null())) for n, f in sheets.items() if f.width}
     filled = {name: frame for name, frame in filled.items() if frame.height}
     if len(filled) > 1:
-        print(f"more than one of its sheets holds something: {', '.join(filled)}"[:300], file=sys.stderr)
+        print(f"more than one of its sheets holds something: {', '.join(filled)}"[:200], file=sys.stderr)
         sys.exit(2)
     for frame in filled.values():
         frame.write_ipc(sys.stdout.buffer)
