@@ -88,7 +88,7 @@ def _judged(path: Path, named: str, scale: Mapping[str, float] | None) -> pl.Dat
             raise InputError("column is missing", file=named, field=name, remedy=f"The file has: {rules.listed(table.columns)}")
     if not table.n_rows:
         raise InputError("holds no rows", file=named, remedy="Give at least one rating")
-    absent = [pl.lit(None, pl.String).alias(name) for name in COLUMNS if name not in table.rows.columns]
+    absent = [pl.repeat(None, table.n_rows, dtype=pl.String).alias(name) for name in COLUMNS if name not in table.rows.columns]
     rows = rules.tidied(table.rows.with_columns(absent), scale)
     rows = rows.with_columns(
         file=pl.lit(named), row=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32), rater_id=pl.col("rater_id").fill_null(ANONYMOUS),
