@@ -104,10 +104,12 @@ def checked(events: pl.DataFrame, file: object) -> pl.DataFrame:
 
 def _refuse(events: pl.DataFrame, file: object, rules: list[tuple[pl.Expr, str, str, str]]) -> None:
     """Raise InputError for the first of the rules (what is wrong, in which field, how, and the remedy) that a row breaks."""
-    for bad, field, problem, remedy in rules:
-        wrong = events.filter(bad)
-        if wrong.height:
-            raise InputError(problem, file=file, row=wrong["row"][0], field=field, value=wrong[field][0], remedy=remedy)
+    firsts = events.select(pl.arg_where(bad).first().alias(str(n)) for n, (bad, *_) in enumerate(rules)).row(0)
+    for at, (_, field, problem, remedy) in zip(firsts, rules, strict=True):
+        if at is not None:
+            raise InputError(
+                problem, file=file, row=events["row"][at], field=field, value=events[field][at], remedy=remedy
+            )
 
 
 def _time(at: str | None) -> datetime | None:
