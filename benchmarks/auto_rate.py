@@ -2,11 +2,12 @@
 
     MEMOZY_SHARED_DATA=<folder> python -m benchmarks.auto_rate [--repeats 10]
 
-Reads mlqe_ro_en_edits.jsonl {draft, final, hter, human_scores, human_mean} (MLQE-PE, Fomicheva et al. 2022). HTER is the
-share of words that the editor changed, as the data set has it; minus HTER is the peer, which nothing needs to be fitted
-for. Ours is the stage's own calibration: everything is fitted inside the folds, of which each repeat draws others, and no
-feature knows of a human score. The character n-grams (chrF of 1 and 2) and the three features were chosen on these very
-rows, by cross-validation. The difference of the rank correlations is paired, with a 95 % bootstrap interval over drafts.
+Reads mlqe_ro_en_edits.jsonl {draft, final, hter, human_scores, human_mean} (MLQE-PE, Fomicheva et al. 2022). HTER is
+the share of words that the editor changed, as the data set has it; minus HTER is the peer, for which nothing needs to
+be fitted. Ours is the stage's own calibration: everything is fitted inside the folds, of which each repeat draws
+others, and no feature knows of a human score. The character n-grams (chrF of 1 and 2) and the three features were
+chosen on these very rows, by cross-validation. The difference of the rank correlations is paired, with a 95 %
+bootstrap interval over drafts.
 """
 
 import argparse

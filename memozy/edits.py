@@ -20,8 +20,8 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Edit:
-    """similarity: `chrf` of the draft and of the final text without its additions, in [0, 1]. added: the additions' share
-    of the final text's characters, white space aside, in [0, 1]."""
+    """similarity: `chrf` of the draft and of the final text without its additions, in [0, 1]. added: the additions'
+    share of the final text's characters, white space aside, in [0, 1]."""
 
     similarity: float
     added: float
@@ -35,8 +35,8 @@ class Edit:
 def compare(draft: str, final: str) -> Edit:
     """What a user made of a draft. One text in two encodings (NFC, NFD) is one text, and white space is no part of it.
 
-    An addition is no correction: what stands before or after a draft that is otherwise whole, and new sentences between
-    (or before, or after) sentences of the draft that stood next to each other, or whose neighbours came along elsewhere.
+    An addition is no correction: what stands before or after a draft that is otherwise whole, and new sentences where
+    none of the draft's was lost. A new sentence where one was lost stands in its stead, and corrects it.
     """
     before, after = clean(draft), clean(final)
     rest = _without_additions(before, after)
@@ -45,8 +45,8 @@ def compare(draft: str, final: str) -> Edit:
 
 
 def edit_value(draft: str, final: str) -> float:
-    """What an edit says of the draft by the plain rule, uncalibrated: 1 where at least 90 % of it stayed, -0.5 where less
-    than 50 % did, else 0."""
+    """What an edit says of the draft by the plain rule, uncalibrated: 1 where at least 90 % of it stayed, -0.5 where
+    less than 50 % did, else 0."""
     alike = compare(draft, final).similarity
     return 1.0 if alike >= KEPT else -0.5 if alike < REWRITTEN else 0.0
 

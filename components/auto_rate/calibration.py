@@ -58,8 +58,8 @@ class Method:
     def fit(cls, rows: pl.DataFrame, learnt: frozenset[str]) -> Method:
         """Learn what the kinds in `learnt` are worth from those of `rows` that people rated; others count by the rule.
 
-        A reaction's worth is the mean human rating of the drafts that met with it, shrunken: its value by the rule counts
-        as PRIOR ratings.
+        A reaction's worth is the mean human rating of the drafts that met with it, shrunken: its value by the rule
+        counts as PRIOR ratings.
         """
         rated = rows.filter(pl.col("human").is_not_null())
         worth, curve = dict(SAID), None

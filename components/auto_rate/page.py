@@ -37,9 +37,9 @@ def render(
 ) -> str:  # fmt: skip
     """One self-contained HTML page.
 
-    rows: showings with their `surrogate`; rated: those that people rated, with one that was made without them. n_rated:
-    kind -> different texts that people rated. quality: which reactions -> figures, of all of them under "all". simulated: no people, the micro-world's
-    raters.
+    rows: showings with their `surrogate`; rated: those that people rated, with one that was made without them.
+    n_rated: kind -> different texts that people rated. quality: which reactions -> figures, of all of them under "all".
+    simulated: the raters are the micro-world's, no people.
     """
     edited = rows.filter(pl.col("kind") == "edit")
     return reports.page(
@@ -52,7 +52,7 @@ def render(
 
 
 def _kinds(rows: pl.DataFrame, method: Method, n_rated: Mapping[str, int]) -> list[dict]:
-    """One row for each kind of reaction: how often, how many rated texts, what it counts as, what people rate such drafts."""
+    """One row for each kind of reaction: how often it came, what it counts for, what people say of such drafts."""
     found = []
     for kind in sorted(set(SURROGATES.fields["signal"].choices) & set(rows["kind"]), key=list(KINDS).index):
         part = rows.filter(pl.col("kind") == kind)
@@ -65,7 +65,7 @@ def _kinds(rows: pl.DataFrame, method: Method, n_rated: Mapping[str, int]) -> li
 
 def _parts(edited: pl.DataFrame) -> list[dict]:
     return [
-        {"name": name, "n": len(part), "share": len(part) / len(edited), "corrected": 1 - (part["similarity"].mean() or 0.0),
+        {"name": name, "n": len(part), "share": len(part) / len(edited), "corrected": 1 - part["similarity"].mean(),
          "added": part["added"].mean(), "surrogate": part["surrogate"].mean(), "human": part["human"].mean()}
         for name, which in PARTS.items() if len(part := edited.filter(which))
     ]  # fmt: skip
@@ -97,7 +97,7 @@ def _figures(edited: pl.DataFrame, rated: pl.DataFrame, method: Method) -> dict:
 
 
 def calibration(surrogate: np.ndarray, human: np.ndarray) -> Figure:
-    """Mean human rating against surrogate, (n,) each in [-1, 1]: a point per draft, and the means of bins of equally many."""
+    """Human rating against surrogate, (n,) each in [-1, 1]: a point per showing, and the means of equally large bins."""
     from memozy.reports.drawing import BLUE, CARD, DASHED, INK, MUTED, legend
 
     axes, figure = _square("surrogate", "human rating")

@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation of a (n,) and b (n,), equal values sharing their mean rank; 0 where either does not vary."""
+    """Spearman's rank correlation of a (n,) and b (n,), equal values sharing their mean rank; 0 where one doesn't vary."""
     a, b = _ranks(a), _ranks(b)
     spread = a.std() * b.std()
     return float(((a - a.mean()) * (b - b.mean())).mean() / spread) if spread > 0 else 0.0

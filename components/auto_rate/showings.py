@@ -1,4 +1,4 @@
-"""The showings that users reacted to: which diary each is of, what was made of it, and what people say of that diary."""
+"""The showings that users reacted to: of which diary, what was made of it, and what people say of that diary."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from memozy.records import DIARIES, InputError
 from memozy.texts import clean, normalise
 
 
-def reacted(events: pl.DataFrame, ratings: pl.DataFrame, diaries: pl.DataFrame, file: object) -> tuple[pl.DataFrame, int]:  # fmt: skip
-    """One row for each showing with a reaction, in the log's order, and how many were left out because nothing tells their
-    text: not the event, nor the rated diary of that id.
+def reacted(
+    events: pl.DataFrame, ratings: pl.DataFrame, diaries: pl.DataFrame, file: object
+) -> tuple[pl.DataFrame, int]:
+    """One row for each showing with a reaction, in the log's order, and how many were left out because nothing tells
+    their text: not the event, nor the rated diary of that id.
 
     diary_id, context_id, image_id, prompt_id, draft, final, kind (the last reaction), at;
     similarity, added (of an edit, see `memozy.edits`), length (log of the draft's characters);
-    human: the mean rating that people gave this diary, or else the diaries of the same text (`texts.normalise`); null: none;
-    text_id: the same for showings of one text.
+    human: the mean rating that people gave this diary, or else the diaries of the same text (`texts.normalise`);
+    null: none; text_id: the same for showings of one text.
 
     A showing's diary is the one it names, unless its text is another than the one that id was first known by; else the
     showing itself. Raises InputError where the showing's id is already that of another text.
@@ -44,7 +46,8 @@ def reacted(events: pl.DataFrame, ratings: pl.DataFrame, diaries: pl.DataFrame, 
         edit = edits.compare(row["draft"], row["final"]) if row["kind"] == "edit" else None
         kept.append(row | {
             "diary_id": diary, "context_id": row["context_id"] or row["shown_id"], "text_id": key,
-            "similarity": edit and edit.similarity, "added": edit and edit.added, "length": math.log(len(clean(row["draft"]))),
+            "similarity": edit and edit.similarity, "added": edit and edit.added,
+            "length": math.log(len(clean(row["draft"]))),
         })  # fmt: skip
     texts = dict.fromkeys(("diary_id", "context_id", "image_id", "prompt_id", "draft", "final", "kind"), pl.String)
     numbers = dict.fromkeys(("similarity", "added", "length"), pl.Float64)
@@ -67,7 +70,8 @@ def _with_ratings(rows: pl.DataFrame, ratings: pl.DataFrame, diaries: pl.DataFra
 def drafts(rows: pl.DataFrame, diaries: pl.DataFrame) -> pl.DataFrame:
     """The diary (DIARIES) of each of the showings `rows`, once, in id order; as `diaries` has it, where it does."""
     first = rows.unique("diary_id", keep="first", maintain_order=True).select(
-        "diary_id", "context_id", "image_id", "prompt_id", generator=pl.lit("unknown"), text="draft", cost_usd=pl.lit(0.0),
+        "diary_id", "context_id", "image_id", "prompt_id",
+        generator=pl.lit("unknown"), text="draft", cost_usd=pl.lit(0.0),
         created_at=pl.col("at").dt.to_string("iso:strict").fill_null("unknown"),
     )  # fmt: skip
     rated = diaries.filter(pl.col("diary_id").is_in(first["diary_id"].implode()))

@@ -15,8 +15,8 @@ def run(config: Config, *, events: In, ratings: In, rated_diaries: In, surrogate
     """Rate every draft that users reacted to by what they made of it.
 
     `surrogates` is a folder: surrogates.parquet (SURROGATES, one row for each diary, the mean over its showings) and
-    diaries.parquet (DIARIES) with their texts. A kind of reaction that met with `min_calibration` drafts that people rated
-    is worth what they said of those; another counts by the plain rule. `auto_report` (HTML) tells how good that is.
+    diaries.parquet (DIARIES) with their texts. A kind of reaction that met with `min_calibration` drafts that people
+    rated is worth what they said of those; another counts by the plain rule. `auto_report` (HTML) tells how good that is.
     """
     told, people = read_events(events), records.read(ratings, records.RATINGS)
     diaries = records.read(rated_diaries, records.DIARIES)
@@ -51,8 +51,8 @@ def run(config: Config, *, events: In, ratings: In, rated_diaries: In, surrogate
 
 
 def _by_diary(rows: pl.DataFrame, learnt: frozenset[str]) -> pl.DataFrame:
-    """The mean over each diary's showings (SURROGATES), in id order. Its signal is the commonest, of equally common ones the
-    first by name; it counts as calibrated where every reaction of it does."""
+    """The mean over each diary's showings (SURROGATES), in id order. Its signal is the commonest, of equally common ones
+    the first by name; it counts as calibrated where every reaction of it does."""
     return (
         rows.group_by("diary_id")
         .agg(

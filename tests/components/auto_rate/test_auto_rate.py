@@ -147,6 +147,8 @@ def test_human_ratings_calibrate_by_diary_and_by_text(auto_rate):
     assert page.row("edits, by the plain rule")[1].startswith("0.375")  # 0.25 off where kept, 0.5 where written anew
     assert len(page.labels()) == 2 and "Cross-validated, 5 folds" in page.text and "Simulated" not in page.text
 
+    assert auto_rate(events, ratings, diaries, min_calibration=60, folds=5, seed=1)[3]["mae"] != metrics["mae"]
+
     few = auto_rate(events, ratings, diaries, min_calibration=61)
     assert {row["method"] for row in few[0].values()} == {"rule"} and "60 of 61 rated drafts needed" in few[2].text
     simulated = auto_rate(events, ratings, diaries, source=records.SIMULATED)
