@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,8 +50,8 @@ def _from_s3(place: str, folder: Path) -> Path:
     parts = urlsplit(place)
     bucket, key = parts.netloc, parts.path.lstrip("/")
     with _explained(place):
-        client = boto3.client("s3", config=Config(connect_timeout=SECONDS, read_timeout=SECONDS,
-                                                  retries={"total_max_attempts": ATTEMPTS}))  # fmt: skip
+        client = boto3.Session().client("s3", config=Config(connect_timeout=SECONDS, read_timeout=SECONDS,
+                                                            retries={"total_max_attempts": ATTEMPTS}))  # fmt: skip
         if key and not key.endswith("/"):
             return _object(client, bucket, key, folder, place)
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key, Delimiter="/")
@@ -108,6 +109,6 @@ def _explained(place: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # boto, urllib and the network raise whatever they like
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        reason = re.sub(r"//[^/@\s]*@", "//", (str(error).strip() or type(error).__name__).split("\n")[0])  # an endpoint's password
         hint = "AWS_ENDPOINT_URL, the credentials and the path" if place.startswith("s3:") else "the address"
         raise InputError(f"cannot be fetched ({reason})", file=shown(place), remedy=f"Check {hint}") from None
