@@ -1,12 +1,22 @@
 import json
+import logging
+import os
+import socket
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import md5
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
 from memozy import versions
 from memozy.records import InputError
+from memozy.versions import pointers
+from tests.s3 import BUCKET, moto, rclone, reader, s3  # noqa: F401 - fixtures
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
@@ -15,6 +25,7 @@ def folder(tmp_path):
     (made / "deep").mkdir(parents=True)
     (made / "a.txt").write_text("일기", encoding="utf-8")
     (made / "deep" / "b.bin").write_bytes(bytes(range(256)))
+    (made / "deep" / "가.txt").write_bytes(b"")
     return made
 
 
@@ -22,24 +33,26 @@ def tree(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def dvc_version(folder):
-    """DVC's address of a folder, from its description: the MD5 of the sorted list of MD5s and names, as JSON."""
-    entries = [{"md5": md5(data).hexdigest(), "relpath": name} for name, data in sorted(tree(folder).items())]
-    return md5(json.dumps(entries).encode()).hexdigest() + ".dir"
-
-
-def test_a_version_is_the_content(folder, tmp_path):
+def test_a_version_is_the_content_as_dvc_names_it(folder, tmp_path):
     before = tree(folder)
-    assert versions.publish(folder, "") == dvc_version(folder)
+    version = versions.publish(folder, "")
+    assert versions.publish(folder, str(tmp_path / "remote")) == version == versions.address(folder)  # DVC's own says the same
     assert tree(folder) == before
     (tmp_path / "elsewhere").mkdir()
     copy = tmp_path / "elsewhere" / "of another name"
     folder.rename(copy)
-    assert versions.publish(copy, "") == dvc_version(copy)
+    assert versions.publish(copy, "") == version
     (copy / "a.txt").write_text("일지", encoding="utf-8")
-    changed = versions.publish(copy, "")
-    assert changed == dvc_version(copy)
-    assert len(changed) == 36
+    assert versions.publish(copy, "") != version
+    assert len(version) == 36
+    with pytest.raises(InputError, match="holds no files"):
+        versions.publish(tmp_path / "elsewhere" / "none", "")
+
+
+def test_a_folder_of_which_dvc_would_leave_something_out_is_refused(folder, tmp_path):
+    (folder / "deep" / ".dvcignore").write_text("*.bin")
+    with pytest.raises(InputError, match="holds .dvcignore, which no version can hold"):
+        versions.publish(folder, str(tmp_path / "remote"))
 
 
 def test_what_was_published_comes_back(folder, tmp_path, monkeypatch):
@@ -54,20 +67,22 @@ def test_what_was_published_comes_back(folder, tmp_path, monkeypatch):
     assert tree(target) == tree(folder)
 
 
-def test_an_unknown_version_leaves_the_folder_alone(folder, tmp_path):
+@pytest.mark.parametrize("version", ["0" * 32 + ".dir", "../" * 10 + "etc.dir"])
+def test_an_unknown_version_leaves_the_folder_alone(folder, tmp_path, version):
     remote = str(tmp_path / "remote")
     versions.publish(folder, remote)
     before = tree(folder)
-    with pytest.raises(InputError, match="does not hold version"):
-        versions.pull("0" * 32 + ".dir", remote, folder)
+    with pytest.raises(InputError, match="does not hold version|is not a version"):
+        versions.pull(version, remote, folder)
     assert tree(folder) == before
 
 
-def test_a_version_with_a_lost_file_is_not_half_fetched(folder, tmp_path):
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: (file.chmod(0o644), file.write_bytes(b"half"))])
+def test_a_version_with_a_file_lost_or_cut_short_is_not_half_fetched(folder, tmp_path, harm):
     remote = tmp_path / "remote"
     version = versions.publish(folder, str(remote))
-    lost = md5((folder / "a.txt").read_bytes()).hexdigest()
-    (remote / "files" / "md5" / lost[:2] / lost[2:]).unlink()
+    digest = md5((folder / "deep/b.bin").read_bytes()).hexdigest()
+    harm(remote / "files" / "md5" / digest[:2] / digest[2:])
     with pytest.raises(InputError, match="does not hold version"):
         versions.pull(version, str(remote), tmp_path / "back")
     assert not (tmp_path / "back").exists()
@@ -81,35 +96,96 @@ def test_a_remote_that_cannot_be_written_is_named(folder, tmp_path):
 
 def test_runs_side_by_side_do_not_meet(folder, tmp_path):
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(versions.publish, folder, str(tmp_path / "remote")) for _ in range(4)]
-        assert {job.result() for job in jobs} == {dvc_version(folder)}
-    versions.pull(dvc_version(folder), str(tmp_path / "remote"), tmp_path / "back")
+        jobs = [pool.submit(versions.publish, folder, str(tmp_path / "remote")) for _ in range(2)]
+        assert {job.result() for job in jobs} == {versions.address(folder)}
+    versions.pull(versions.address(folder), str(tmp_path / "remote"), tmp_path / "back")
     assert tree(tmp_path / "back") == tree(folder)
 
 
-@pytest.fixture
-def s3(monkeypatch):
-    server = pytest.importorskip("moto.server", reason="moto is not installed").ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "id",
-        "AWS_SECRET_ACCESS_KEY": "key",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    import botocore.session
-
-    botocore.session.get_session().create_client("s3").create_bucket(Bucket="bucket")
-    yield "s3://bucket/data"
-    server.stop()
-
-
-def test_s3_is_a_remote(folder, tmp_path, s3):
-    version = versions.publish(folder, s3)
-    assert version == dvc_version(folder)
-    versions.pull(version, s3, tmp_path / "back")
+def test_s3_is_a_remote(folder, tmp_path, s3):  # noqa: F811
+    remote = f"s3://{BUCKET}/{tmp_path.name}"
+    version = versions.publish(folder, remote)
+    versions.pull(version, remote, tmp_path / "back")
     assert tree(tmp_path / "back") == tree(folder)
-    with pytest.raises(InputError, match="cannot be written"):
-        versions.publish(folder, "s3://no-such-bucket/data")
+    assert versions.address(tmp_path / "back") == version == versions.publish(tmp_path / "back", remote)
+    with pytest.raises(InputError, match="s3://no-such-bucket/x: refuses us .NoSuchBucket"):
+        versions.publish(folder, "s3://no-such-bucket/x")
+    with pytest.raises(InputError, match="does not hold version"):
+        versions.pull("0" * 32 + ".dir", remote, tmp_path / "none")
+
+
+@pytest.mark.parametrize(("name", "reason"), [("AWS_ACCESS_KEY_ID", "InvalidAccessKeyId"), ("AWS_SECRET_ACCESS_KEY", "SignatureDoesNotMatch")])
+def test_wrong_credentials_are_said_to_be_wrong_and_not_repeated(folder, tmp_path, rclone, monkeypatch, capfd, name, reason):  # noqa: F811
+    for known, value in rclone.environment.items():
+        monkeypatch.setenv(known, value)
+    monkeypatch.setenv(name, "hunter2-hunter2")
+    for act in (lambda: versions.publish(folder, f"s3://{BUCKET}/w"), lambda: versions.pull("0" * 32 + ".dir", f"s3://{BUCKET}/w", tmp_path / "b")):  # fmt: skip
+        with pytest.raises(InputError, match=reason) as caught:
+            act()
+        assert "\n" not in str(caught.value) and "hunter2" not in str(caught.value) and rclone.secret not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.timeout(120)  # DVC alone takes 39 s to give up, and 86 s where nobody answers
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_dead_endpoint_is_said_to_be_dead(folder, tmp_path, monkeypatch, capfd, listens):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        if not listens:
+            mute.close()
+        for name, value in {"AWS_ENDPOINT_URL": f"http://user:hunter2@127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "a",
+                            "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        with pytest.raises(InputError, match="s3://bucket/x: does not answer") as caught:
+            versions.pull("0" * 32 + ".dir", "s3://bucket/x", tmp_path / "back")
+    assert f"at http://127.0.0.1:{port}" in str(caught.value) and "hunter2" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_remote_that_may_only_be_read_says_so(folder, moto, monkeypatch):  # noqa: F811
+    before = logging.getLogger("dvc").handlers
+    with reader(moto) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(InputError, match=r"cannot be written \(Access Denied\)") as caught:
+            versions.publish(folder, f"s3://{BUCKET}/locked")
+    assert environment["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
+    assert logging.getLogger("dvc").handlers == before
+
+
+def test_a_fresh_clone_pulls_by_the_pointer(folder, tmp_path):
+    """git keeps pointer and remote; the real `dvc` in a clone, under another home, fetches the folder."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    (origin / ".dvc").mkdir(parents=True)
+    (origin / ".dvc/config").write_text("[core]\n    remote = kept\n['remote \"kept\"']\n    url = ../kept\n")
+    assert pointers.default_remote(origin / "some" / "where") == str(origin / "kept")
+    assert pointers.default_remote(tmp_path) == ""
+    version = versions.publish(folder, pointers.default_remote(origin))
+    subprocess.run(["git", "init", "-q"], cwd=origin, check=True)
+    (origin / ".gitignore").write_text("*.pyc")  # without a line's end
+    pointers.write(origin / "set.dvc", version, folder)
+    assert (origin / ".gitignore").read_text() == "*.pyc\n/set\n"
+    written = (origin / "set.dvc").stat().st_mtime_ns
+    pointers.write(origin / "set.dvc", version, folder)
+    assert (origin / "set.dvc").stat().st_mtime_ns == written
+    assert (origin / ".gitignore").read_text() == "*.pyc\n/set\n"
+    for command in (["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "data"],
+                    ["clone", "-q", ".", str(clone)]):  # fmt: skip
+        subprocess.run(["git", *command], cwd=origin, check=True)
+    home = {**os.environ, "HOME": str(tmp_path / "home"), "DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run([sys.executable, "-m", "dvc", "pull", "-q"], cwd=clone, env=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert tree(clone / "set") == tree(folder)
+    seen = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True).stdout
+    assert "set" not in seen
+
+
+def test_what_dvc_itself_writes_is_a_pointer():
+    assert pointers.read(ROOT / "data.dvc").endswith(".dir")
+
+
+@pytest.mark.parametrize("outs", [None, [], [{"md5": "0" * 32, "path": "file"}], [{"path": "x"}], ["x"], [{"md5": "0" * 32 + ".dir"}] * 2])
+def test_what_does_not_point_to_one_folder_is_no_pointer(tmp_path, outs):
+    (tmp_path / "x.dvc").write_text(json.dumps({"outs": outs}))
+    with pytest.raises(InputError, match="does not point to one folder"):
+        pointers.read(tmp_path / "x.dvc")
