@@ -11,6 +11,7 @@ import yaml
 from memozy import records, stages
 from memozy.records import SIMULATED, InputError
 from microworld.contexts import sample_contexts
+from tests.s3 import BUCKET, moto, rclone, s3  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = Path(os.environ.get("MEMOZY_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -99,6 +100,118 @@ def test_a_bad_file_stops_the_run_and_leaves_nothing(inputs, outputs, tmp_path, 
 def test_no_valid_row_is_refused_whatever_is_allowed(inputs, outputs, tmp_path):
     with pytest.raises(InputError, match="Bad rows: 1 of 1, all in .*; mend them, or explain other marks in import_ratings.scale$"):
         config = {"path": csv(tmp_path, "d1,a,2"), "max_quarantined": 1.0}
+        stages.execute("import_ratings", config, inputs, outputs)
+
+
+def left_aside(error):
+    """The rows in the file that the error names, which is removed."""
+    path = Path(str(error.value).split("all in ")[1].split("quarantine.jsonl")[0]) / "quarantine.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    path.unlink()
+    return path, rows
+
+
+def test_when_the_run_stops_every_bad_row_is_in_the_file_it_names(inputs, outputs, tmp_path, monkeypatch):
+    path = csv(tmp_path, "d1,a,1", "d2,a,0.7", "d99,a,0", "d3,a,0.7")
+    with pytest.raises(InputError, match=r"2 × is not one of .*1 × no such diary.*or raise import_ratings.max_quarantined") as error:
+        stages.execute("import_ratings", {"path": path}, inputs, outputs)
+    at, rows = left_aside(error)
+    assert [(r["file"], r["row"], r["value"]) for r in rows] == [(path, 2, "0.7"), (path, 3, "d99"), (path, 4, "0.7")]
+    at.parent.rmdir()
+    at.parent.parent.rmdir()  # nothing else was left
+    monkeypatch.setenv("MEMOZY_RUN_DIR", str(tmp_path / "run"))
+    with pytest.raises(InputError) as error:
+        stages.execute("import_ratings", {"path": path}, inputs, outputs)
+    at, rows = left_aside(error)
+    assert at.is_relative_to(tmp_path / "run" / "stages") and len(rows) == 3
+
+
+def test_files_of_other_marks_and_of_several_places_are_one_set(inputs, outputs, tmp_path):
+    folder = tmp_path / "stars"
+    folder.mkdir()
+    (folder / "b.csv").write_text("diary_id;rater_id;rating\nd1;b;5\nd2;b;1\n", encoding="cp949")
+    task = {"id": 1, "data": {"diary_id": "d1"}, "annotations": [
+        {"completed_by": 3, "result": [{"type": "rating", "value": {"rating": 4}}]}]}  # fmt: skip
+    (tmp_path / "export").write_text(json.dumps([task]), encoding="utf-8")
+    scale = {1: -1, 2: -0.5, 3: 0, 4: 0.5, 5: 1}
+    places = [str(folder), str(tmp_path / "export")]
+    stages.execute("import_ratings", {"path": places, "scale": scale}, inputs, outputs)
+    ratings = records.read(outputs["ratings"], records.RATINGS)
+    assert ratings.select("diary_id", "rater_id", "rating", "source").rows() == [
+        ("d1", "b", 1.0, "b.csv"), ("d2", "b", -1.0, "b.csv"), ("d1", "3", 0.5, "export"),
+    ]  # fmt: skip
+    config = stages.validated("import_ratings", {"path": places, "scale": scale})
+    assert stages.config_files(config) == {"path.0": places[0], "path.1": places[1]}
+
+
+def test_a_changed_file_in_a_folder_is_read_again_in_the_same_run(inputs, outputs, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEMOZY_RUN_DIR", str(tmp_path / "run"))
+    path = csv(tmp_path, "d1,a,1")
+    for lines, n in ((["d1,a,1"], 1), (["d1,a,1", "d2,a,0"], 2)):
+        csv(tmp_path, *lines)
+        assert stages.execute("import_ratings", {"path": [path]}, inputs, outputs).metrics["n_ratings"] == n
+
+
+def test_a_diary_that_comes_with_its_text_keeps_what_is_known_of_it(inputs, outputs, tmp_path):
+    known = records.read(inputs["diaries"], records.DIARIES).row(4, named=True)
+    rows = [
+        {"diary_id": "d4", "rating": 1, "text": f"\u00a0{known['text']} "},  # as a sheet may hand it back
+        {"diary_id": "d5", "rating": 1, "text": "같은 이름의 다른 글"},
+    ]
+    (tmp_path / "a").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    stages.execute("import_ratings", {"path": str(tmp_path / "a")}, inputs, outputs)
+    rated = records.read(outputs["rated_diaries"], records.DIARIES)
+    assert rated.select("diary_id", "prompt_id", "image_id", "text").rows() == [
+        ("d4", "p", "p2", known["text"]), ("d5", "unknown", None, "같은 이름의 다른 글"),
+    ]  # fmt: skip
+
+
+def test_ratings_come_from_s3(inputs, outputs, tmp_path, s3):  # noqa: F811
+    s3.client().put_object(Bucket=BUCKET, Key="stage/r.csv", Body=b"diary_id,rater_id,rating\nd1,a,1\n")
+    stages.execute("import_ratings", {"path": f"s3://{BUCKET}/stage/r.csv"}, inputs, outputs)
+    assert records.read(outputs["ratings"], records.RATINGS).rows() == [("d1", "a", 1.0, "r.csv", None)]
+    s3.client().put_object(Bucket=BUCKET, Key="stage/r.csv", Body=b"diary_id,rater_id,rating\nd1,a,9\n")
+    with pytest.raises(InputError, match=rf"^s3://{BUCKET}/stage/r.csv, row 1, field 'rating', value '9'") as error:
+        stages.execute("import_ratings", {"path": f"s3://{BUCKET}/stage/r.csv"}, inputs, outputs)
+    left_aside(error)
+
+
+SHOWN = {"event_id": "e1", "shown_id": "e1", "kind": "shown", "prompt_id": "p", "propensity": 0.5, "draft": "글", "at": "2025-03-01T10:00:00+09:00"}
+LIKED = {"event_id": "e2", "shown_id": "e1", "kind": "like"}
+
+
+def test_reactions_come_from_a_log_or_from_the_store(inputs, outputs, tmp_path, monkeypatch):
+    assert stages.execute("import_ratings", {}, inputs, outputs).metrics["n_events"] == 0
+    assert records.read(outputs["events"], records.EVENTS).is_empty()
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(map(json.dumps, [SHOWN, LIKED, LIKED])), encoding="utf-8")
+    assert stages.execute("import_ratings", {"events": str(log)}, inputs, outputs).metrics["n_events"] == 2
+    said = records.read(outputs["events"], records.EVENTS).select("event_id", "kind", "at").rows()
+    assert said == [("e1", "shown", "2025-03-01T01:00:00.000000Z"), ("e2", "like", None)]
+
+    from memozy.feedback import open_store
+
+    monkeypatch.setenv("MEMOZY_FEEDBACK", f"sqlite:///{tmp_path}/feedback.sqlite")
+    with open_store() as store:
+        store.record(**SHOWN)
+        store.record(**LIKED)
+    config = {"events": str(tmp_path / "batches"), "store": True}
+    for _ in range(2):  # what was published once is not lost, nor doubled
+        assert stages.execute("import_ratings", config, inputs, outputs).metrics["n_events"] == 2
+    assert records.read(outputs["events"], records.EVENTS).select("event_id", "kind", "at").rows() == said
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"store": True}, "store needs 'events'"),
+        ({"scale": {"1": 2}}, "mark '1' means 2, which is not one of"),
+        ({"scale": {}}, "a scale explains at least one mark"),
+        ({"path": []}, "at least 1 item"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(inputs, outputs, config, said):
+    with pytest.raises(InputError, match=said):
         stages.execute("import_ratings", config, inputs, outputs)
 
 
