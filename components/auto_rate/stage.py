@@ -54,7 +54,7 @@ def _by_diary(rows: pl.DataFrame, learnt: frozenset[str]) -> pl.DataFrame:
     """The mean over each diary's showings (SURROGATES), in id order. Its signal is the commonest, of equally common ones
     the first by name; it counts as calibrated where every reaction of it does."""
     return (
-        rows.group_by("diary_id")
+        rows.group_by("diary_id", maintain_order=True)  # sums in one order: the same events are the same bytes
         .agg(
             rating=pl.col("surrogate").mean(),
             signal=pl.col("kind").mode().min(),
