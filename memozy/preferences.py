@@ -1,9 +1,12 @@
 """What people prefer to what, read from a file or from ratings, and which of it may be learned from.
 
-A line of a file is one person's judgement, in one of two forms:
+A line of a file of JSON is one person's judgement, in one of two forms:
 
     {"chosen": "…", "rejected": "…"}
     {"ranked": ["best", "…", ["two that", "tie"], "worst"]}      2 to 9 outputs of one context
+
+or a row of a table (CSV, XLSX, Parquet, …) with columns `chosen` and `rejected`, or with `text` and `rank`, one row for each
+output of a ranked list, 1 the best, equal ranks a tie; the rows of one list agree in everything that is said here:
 
 With it may stand "group_id", "image_id" and "context_id": judgements of one group never stand on both sides of a split;
 without a group the photo is one, or else the context, without all three lines of one prompt are, and a line without a
@@ -17,6 +20,7 @@ taken for another person's. A list of k outputs gives k(k-1)/2 pairs less those 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -25,6 +29,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from memozy import tables
 from memozy.records import PAIRS, InputError, check, json_lines
 from memozy.texts import COPY, clean, connected, near_pairs, normalise
 
@@ -34,7 +39,7 @@ KEYS = ("group_id", "image_id", "context_id", "prompt", "rater_id")
 
 
 def read_pairs(path: str | Path) -> pl.DataFrame:
-    """The PAIRS of a JSON-lines file, texts cleaned, in the file's order.
+    """The PAIRS of a file, texts cleaned, in the file's order.
 
     Raises InputError, with the line, for what is not text, a list of fewer than 2 or more than 9 outputs or with one
     twice, a list whose outputs all tie, and chosen and rejected that are the same.
@@ -113,12 +118,39 @@ def place_pairs(pairs: pl.DataFrame, train: pl.DataFrame, test: pl.DataFrame) ->
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Number and object of each line; what stands under KEYS is text."""
-    for number, row in json_lines(path, "pairs or ranked lists"):
+    """Number and object of each line, or of each list that a table's rows make; what stands under KEYS is text."""
+    lines = json_lines(path, "pairs or ranked lists") if not path.is_file() or tables.is_json(path) else _table(path)
+    for number, row in lines:
         for key in KEYS:
             if row.get(key) is not None:
                 row[key] = _text(row[key], path, number, key)
         yield number, row
+
+
+def _table(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """A table's rows, those of a ranked list as one, with the number of its first."""
+    rows = tables.read_rows(path, (*KEYS, "chosen", "rejected", "text", "rank"))
+    if rows and not {"chosen", "rejected"} <= rows[0].keys() and not {"text", "rank"} <= rows[0].keys():
+        raise InputError("columns are missing", file=path, remedy="Give chosen and rejected, or text and rank")
+    lists: dict[tuple, tuple[int, dict[float, list[str | None]]]] = {}
+    for number, row in enumerate(rows, start=1):
+        if "rank" not in row:
+            yield number, row
+            continue
+        _, tiers = lists.setdefault(tuple(row.get(key) for key in KEYS), (number, {}))
+        tiers.setdefault(_rank(row["rank"], path, number), []).append(row["text"])
+    for keys, (number, tiers) in lists.items():
+        yield number, dict(zip(KEYS, keys, strict=True)) | {"ranked": [tiers[rank] for rank in sorted(tiers)]}
+
+
+def _rank(value: str | None, path: Path, row: int) -> float:
+    try:
+        rank = float(value or "")
+    except ValueError:
+        rank = math.nan
+    if not math.isfinite(rank):
+        raise InputError("is not a rank", file=path, row=row, field="rank", value=value, remedy="Give a number, 1 for the best")
+    return rank
 
 
 def _preferences(line: dict[str, Any], path: Path, row: int) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from memozy.records import InputError
 from memozy.tables import binary, delimited, objects
 from memozy.tables.cells import Table, Unusable
 
-__all__ = ["Expand", "Table", "Unusable", "read", "read_rows"]
+__all__ = ["Expand", "Table", "Unusable", "is_json", "read", "read_rows"]
 
 Expand = Callable[[list], list]  # what the objects of a JSON file stand for: as many flat rows as there are
 KNOWN = "Known: CSV, TSV, JSON, JSON lines, XLSX, ODS, Parquet"
@@ -47,6 +47,12 @@ def read_rows(path: str | Path, columns: Collection[str] | None = None) -> list[
     for row, field, value, reason in table.faults.head(1).iter_rows():
         raise InputError(reason, file=path, row=row, field=field, value=value, remedy="Mend the row")
     return table.rows.to_dicts()
+
+
+def is_json(path: str | Path) -> bool:
+    """Whether a file begins as JSON does."""
+    with open(path, "rb") as file:
+        return file.read(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"[")
 
 
 def _read(path: Path, columns: Collection[str] | None, expand: Expand | None) -> Table:

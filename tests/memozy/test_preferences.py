@@ -6,6 +6,7 @@ import pytest
 
 from memozy.preferences import read_pairs
 from memozy.records import PAIRS, InputError
+from tests.workbooks import write_xlsx
 
 
 @pytest.fixture
@@ -97,3 +98,35 @@ def test_files_without_judgements_are_refused(file, tmp_path):
     broken.write_text('{"chosen": "a"\n', encoding="utf-8")
     with pytest.raises(InputError, match="row 1, value .*is not JSON"):
         read_pairs(broken)
+
+
+def test_rankings_come_from_a_sheet_one_row_an_output(tmp_path):
+    rows = [("p1", "a", "가", 1), ("p1", "b", "나", 1), ("p1", "a", "다", 3), ("p1", "a", "나", 1.5), ("p1", "b", "가", 2), ("p1", "a", "라", 3)]
+    (tmp_path / "a.csv").write_text("image_id,rater_id,text,rank\n" + "".join(f"{p};{r};{t};{n}\n".replace(";", ",") for p, r, t, n in rows), encoding="cp949")
+    found = read_pairs(tmp_path / "a.csv")
+    assert judged(found) == [("가", "나"), ("가", "다"), ("가", "라"), ("나", "다"), ("나", "라"), ("나", "가")]
+    assert found["pair_id"].to_list() == ["1.1", "1.2", "1.3", "1.4", "1.5", "2.1"] and set(found["group_id"]) == {"p1"}
+    book = write_xlsx(tmp_path / "b", [["image_id", "rater_id", "text", "rank"], *map(list, rows)])
+    assert read_pairs(book).equals(found)
+
+
+def test_pairs_come_from_a_sheet(tmp_path):
+    (tmp_path / "a.csv").write_text("prompt\tchosen\trejected\n쓰기\t가\t나\n쓰기\t나\t가\n", encoding="utf-16")
+    assert judged(read_pairs(tmp_path / "a.csv")) == [("가", "나"), ("나", "가")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("text,score\n가,1\n", "columns are missing"),
+        ("text,rank\n가,1\n나,first\n", "row 2, field 'rank', value 'first': is not a rank"),
+        ("text,rank\n가,1\n나,\n", "row 2, field 'rank'.*: is not a rank"),
+        ("text,rank\n가,1\n나,1\n", "row 1, field 'ranked'.*: says nothing"),
+        ("text,rank\n,1\n나,2\n", "row 1, field 'ranked', value 'null': is not text"),
+        ("chosen,rejected\n가,\n", "row 1, field 'rejected', value 'null': is not text"),
+    ],
+)
+def test_a_sheet_that_says_no_preference_is_refused(tmp_path, text, said):
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        read_pairs(tmp_path / "a.csv")
