@@ -58,11 +58,11 @@ def read(places: str | Path | Sequence[str | Path], known: Collection[str] | Non
                 found.append(_judged(file, storage.shown(named), scale))
     rows = pl.concat(found).with_row_index("place")
     good, aside = rows.filter(pl.col("reason").is_null()), [rows.filter(pl.col("reason").is_not_null())]
-    brought = good.filter(pl.col("text").is_not_null()).unique("diary_id", keep="first", maintain_order=True)
+    brought = good.filter(pl.col("text").is_not_null()).filter(pl.col("diary_id").is_first_distinct())
     for step in (_one_text(brought), _no_strangers(brought, known), _no_contradictions):
         good, bad = step(good)
         aside.append(bad)
-    once = good.unique(["diary_id", "rater_id"], keep="first", maintain_order=True)
+    once = good.filter(pl.struct("diary_id", "rater_id").is_first_distinct())
     diaries = _diaries(brought.filter(pl.col("diary_id").is_in(once["diary_id"].unique().implode())))
     quarantine = pl.concat(aside).sort("place").select(*QUARANTINE)
     return RatingFiles(once.select(*RATINGS.fields), diaries, quarantine, rows.height, good.height - once.height)
@@ -115,8 +115,6 @@ def _one_text(brought: pl.DataFrame) -> Step:
         for column in about:
             said, meant = pl.col(column), pl.col(f"first_{column}")
             differs = said.is_not_null() & said.ne_missing(meant)
-            if column == "text":  # spreadsheet programs end lines in their own way
-                differs &= rules.same_lines(said) != rules.same_lines(meant)
             good, bad = _split(good, pl.col("text").is_not_null() & differs, column,
                                pl.format(f"is not the {column} that diary '{{}}' has in an earlier row", "diary_id"))  # fmt: skip
             aside.append(bad.select(rows.columns))

@@ -20,9 +20,11 @@ _NO_TEXT = r"[\x00-\x08\x0e-\x1f\x7f]"  # white space is text
 
 
 def tidied(rows: pl.DataFrame, scale: Mapping[str, float] | None) -> pl.DataFrame:
-    """Without white space around ids, marks and texts, and null where nothing is left; `given` is the mark, `rating` its level or null."""
+    """Without white space around ids, marks and texts, null where nothing is left, and lines that end as they do here; `given` is the mark, `rating` its level or null."""
     strip = {name: _stripped(name) for name in (*IDS, "rated_at", "text")}
     rows = rows.with_columns(**strip, given=_stripped("rating"))
+    if rows["text"].str.contains("\r", literal=True).any():
+        rows = rows.with_columns(pl.col("text").str.replace_all("\r\n?", "\n"))
     return rows.with_columns(
         # where only the photo is told, it is what the diary was written for
         pl.coalesce("context_id", "image_id").alias("context_id"),
@@ -57,10 +59,6 @@ def shown(field: str) -> pl.Expr:
     """What stands in a field, as it is told again."""
     value = pl.col("given" if field == "rating" else field)
     return pl.when(value.str.len_chars() > SHOWN).then(value.str.head(SHOWN - 1) + "…").otherwise(value)
-
-
-def same_lines(text: pl.Expr) -> pl.Expr:
-    return text.str.replace_all("\r\n", "\n", literal=True)
 
 
 def listed(names: Iterable[str]) -> str:
