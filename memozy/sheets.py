@@ -35,14 +35,21 @@ def inert(value: str | None) -> str:
     return SHIELD + value if _CALCULATED.match(value) or (value and _NUMERIC.fullmatch(value)) else value
 
 
+def refuse(path: Path) -> None:
+    """Raise InputError for a name of another format than FORMATS, and for a file that exists: it may be filled in."""
+    if path.suffix.lower() not in FORMATS:
+        raise InputError("is of an unknown format", file=path, value=path.suffix, remedy=f"Known: {', '.join(FORMATS)}")
+    if path.exists():
+        raise InputError("exists already", file=path, remedy="It may be filled in: give another name or remove it")
+
+
 def write(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
     """A sheet of texts with a heading, CSV or XLSX as `path` is named; other keys of the rows are left out.
 
     CSV has a BOM, so that spreadsheet programs read its Korean. XLSX offers the rating levels to choose from.
-    Raises InputError for another format, a text too long for a cell, and a file that exists: it may be filled in.
+    Raises InputError for what `refuse` refuses, and for a text too long for a cell.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise InputError("is of an unknown format", file=path, value=path.suffix, remedy=f"Known: {', '.join(FORMATS)}")
+    refuse(path)
     cells = [[str(row.get(column) or "") for column in columns] for row in rows]
     for number, row in enumerate(cells, start=1):
         for column, value in zip(columns, row, strict=True):
@@ -51,13 +58,8 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
                                  remedy=f"A cell holds less than {LONGEST:,}; leave the row out")  # fmt: skip
     content = _csv(columns, cells) if path.suffix.lower() == ".csv" else _xlsx(columns, cells)
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(path, "xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise InputError(
-            "exists already", file=path, remedy="It may be filled in: give another name or remove it"
-        ) from None
+    with open(path, "xb") as file:
+        file.write(content)
 
 
 def _csv(columns: Sequence[str], rows: list[list[str]]) -> bytes:

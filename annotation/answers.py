@@ -1,0 +1,118 @@
+"""What was answered: a file of JSON lines, each on disk before anyone is told that it is saved."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from memozy.records import InputError, json_lines
+
+
+class Answers:
+    """The lines of a file, `rows`. A process killed at any moment loses no line whose `add` has returned.
+
+    A line that a kill cut short was never told to be saved, so it is dropped at the next start; a line is taken back by
+    writing the others anew beside the file and putting them in its place. One process at a time writes a file.
+    """
+
+    def __init__(self, path: Path, check: Callable[[dict], str | None]) -> None:
+        """check: what is wrong with a line's object, or None. Raises InputError for a file with a line that is none of ours."""
+        self.path = path
+        self.rows: list[dict] = []
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._open(path)
+            _sync_folder(path)
+            self._mend()
+            for number, row in json_lines(path, "answers"):
+                fault = check(row)
+                if fault:
+                    raise InputError(
+                        fault, file=path, row=number, remedy="It is no file of this page: give another --out"
+                    )
+                self.rows.append(row)
+        except BlockingIOError:
+            raise InputError(
+                "another page is writing to it", file=path, remedy="Rate there, or give another --out"
+            ) from None
+        except UnicodeDecodeError:
+            raise InputError(
+                "is not text", file=path, remedy="It is no file of this page: give another --out"
+            ) from None
+        except OSError as error:
+            raise InputError(f"cannot be written ({error.strerror})", file=path, remedy="Give another --out") from None
+
+    def add(self, row: dict) -> None:
+        """Append a row; it is on disk when this returns. Raises OSError, and then the file is as it was."""
+        whole = os.fstat(self._file).st_size
+        try:
+            _write(self._file, _line(row))
+        except OSError:
+            os.ftruncate(self._file, whole)
+            raise
+        self.rows.append(row)
+
+    def take_back(self, row: dict) -> None:
+        """Remove a row. Raises OSError, and then the file is as it was."""
+        lines = self.path.read_bytes().split(b"\n")
+        kept = [line for line in lines if not line.strip() or json.loads(line) != row]
+        beside = self.path.with_name(f".{self.path.name}.new")
+        beside.unlink(missing_ok=True)
+        new = self._open(beside)
+        _write(new, b"\n".join(kept))
+        os.replace(beside, self.path)
+        _sync_folder(self.path)
+        os.close(self._file)
+        self._file = new
+        self.rows.remove(row)
+
+    def close(self) -> None:
+        """Let another process write the file."""
+        os.close(self._file)
+
+    @staticmethod
+    def _open(path: Path) -> int:
+        """The file, open and locked. Raises BlockingIOError where another process holds it."""
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise
+        return file
+
+    def _mend(self) -> None:
+        content = self.path.read_bytes()
+        tail = content[content.rfind(b"\n") + 1 :]
+        if not tail:
+            return
+        try:
+            json.loads(tail)
+        except ValueError:
+            if not b'{"'.startswith(tail[:2]):
+                return  # no line of ours: reading it will say so
+            os.ftruncate(self._file, len(content) - len(tail))
+        else:
+            _write(self._file, b"\n")
+
+
+def _line(row: dict) -> bytes:
+    return (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _write(file: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(file, content) :]
+    os.fsync(file)
+
+
+def _sync_folder(path: Path) -> None:
+    """Have the file's name on disk."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
