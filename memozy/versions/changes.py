@@ -67,17 +67,17 @@ def lines(changes: dict[str, Any]) -> list[str]:
     for name, found in changes.items():
         added, removed, changed = (v if isinstance(v := found[k], int) else len(v) for k in ("added", "removed", "changed"))
         rows.append([name, found["before"], found["after"], added, removed, changed, found["otherwise"]])
-    shown = _table(rows)
+    told = _table(rows)
     for title, kept in (("class", changes["ratings"]["classes"]), ("rater", changes["ratings"]["raters"]),
                         ("signal", changes["surrogates"]["signals"])):  # fmt: skip
         if title == "rater":
             kept = sorted(kept, key=lambda row: -sum(row[k] for k in ("added", "removed", "changed_from")))
         head = [title, "before", "after", "added", "removed", "changed from", "changed to"]
         if kept:
-            shown += ["", *_table([head, *([_name(row["value"]), *list(row.values())[1:]] for row in kept[:RATERS_SHOWN])])]
+            told += ["", *_table([head, *([shown(row["value"]), *list(row.values())[1:]] for row in kept[:RATERS_SHOWN])])]
         if len(kept) > RATERS_SHOWN:
-            shown.append(f"… and {len(kept) - RATERS_SHOWN} more, who changed no more than these")
-    return shown
+            told.append(f"… and {len(kept) - RATERS_SHOWN} more, who changed no more than these")
+    return told
 
 
 def _all_diaries(data: DataSet) -> pl.DataFrame:
@@ -141,6 +141,6 @@ def _table(rows: Sequence[Sequence[object]]) -> list[str]:
     ]
 
 
-def _name(value: object) -> str:
+def shown(value: object) -> str:
     """A value as a terminal may show it: what people wrote could hold control characters."""
     return f"{value:g}" if isinstance(value, float) else str(value) if str(value).isprintable() else repr(value)

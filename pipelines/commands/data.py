@@ -102,14 +102,56 @@ def diff(
             print("\nThe same version.")
 
 
-def _remote(option: str | None) -> str:
+@app.command(epilog=EXITS)
+def lineage(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", show_default=False,
+                       help="A registered model or prompt, NAME/VERSION or NAME@ALIAS, or a run's name or folder."),
+    ] = None,
+    rater: Annotated[str | None, typer.Option(help="Instead: what was made of this rater's ratings?", show_default=False)] = None,
+    diary: Annotated[str | None, typer.Option(help="Instead: what was made of this diary?", show_default=False)] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Write the very rows there: .csv for people, .parquet exactly.", show_default=False)
+    ] = None,
+    remote: Remote = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """From a model back to the exact rows and ratings; or from a rater or a diary to the models made of them."""
+    with plain_errors():
+        import json
+
+        from memozy.lineage import trace
+
+        if sum(each is not None for each in (what, rater, diary)) != 1:
+            raise InputError("asks for nothing, or for two things", file="memozy data lineage",
+                             remedy="Give one of MODEL, --rater and --diary")  # fmt: skip
+        trace.check_rows(rows)
+        remotes = [_remote(remote, needed=False)]
+        _store()
+        if what is not None:
+            origin = trace.origin(what, RUNS)
+            told = trace.back(origin, remotes, rows)
+        else:
+            told = trace.forward(rater, diary, remotes, rows)
+        print(json.dumps(told, ensure_ascii=False) if as_json else "\n".join(trace.lines(told)))
+
+
+def _remote(option: str | None, needed: bool = True) -> str:
     from memozy.versions import pointers
 
     place = option or os.environ.get("MEMOZY_DATA_REMOTE") or pointers.default_remote(Path.cwd())
-    if not place:
+    if needed and not place:
         raise InputError("there is no remote", field="--remote",
                          remedy="Give a folder or s3://bucket/path, or set MEMOZY_DATA_REMOTE")  # fmt: skip
     return place
+
+
+def _store() -> None:
+    """Let MLflow find its store: the one of the environment, or the one that local runs write here, if there is one."""
+    local = Path.cwd() / "mlflow.db"
+    if "MLFLOW_TRACKING_URI" not in os.environ and local.is_file():
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{local}"
 
 
 def _version(what: str) -> str:
