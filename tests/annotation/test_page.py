@@ -52,6 +52,14 @@ def rate(page, keys, given):
         press(page, key)
 
 
+def test_a_request_that_would_leave_the_machine_is_stopped_and_told(browser):
+    page = browser()
+    page.set_content("<img src='http://example.com/x.png'>")
+    page.wait_for_function("() => document.images[0].complete")
+    assert "left the machine: http://example.com/x.png" in page.faults
+    page.faults.clear()
+
+
 def test_twenty_diaries_by_keyboard_with_a_reload_and_a_kill_in_the_middle(browser, table, tmp_path):
     out, given = tmp_path / "ratings.jsonl", {}
     diaries = table(DIARIES)

@@ -49,7 +49,9 @@ def test_the_page_and_its_parts_are_given_to_who_knows_the_word(served):
     assert status == 200 and "<!doctype html>" in page.decode()
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")
     assert headers["Cache-Control"] == "no-store" and headers["Referrer-Policy"] == "no-referrer"
-    assert [speak(served, path=part)[0] for part in ("page.css", "page.js", "rank.js", "parts.js", "state?rater=kim")] == [200] * 5
+    assert [
+        speak(served, path=part)[0] for part in ("page.css", "page.js", "rank.js", "parts.js", "state?rater=kim")
+    ] == [200] * 5
     assert speak(served, Host=f"localhost:{served.server_port}")[0] == 200
 
 
