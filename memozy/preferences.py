@@ -149,7 +149,8 @@ def _rank(value: str | None, path: Path, row: int) -> float:
     except ValueError:
         rank = math.nan
     if not math.isfinite(rank):
-        raise InputError("is not a rank", file=path, row=row, field="rank", value=value, remedy="Give a number, 1 for the best")
+        raise InputError("is not a rank", file=path, row=row, field="rank", value=value,
+                         remedy="Give a number, 1 for the best")  # fmt: skip
     return rank
 
 

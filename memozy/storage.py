@@ -19,8 +19,8 @@ def fetch(place: str, folder: Path, allowed_hosts: Collection[str] = ()) -> Path
     """A local path to what is at `place`: a file or a folder; what is elsewhere is copied into `folder`.
 
     place: a path; s3://bucket/key, or s3://bucket/prefix/ for everything directly below it (endpoint and credentials
-    from AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …); http(s)://host/… where the host is one of `allowed_hosts`. Raises InputError
-    when nothing is there, or it cannot be had within seconds.
+    from AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …); http(s)://host/… where the host is one of `allowed_hosts`. Raises
+    InputError when nothing is there, or it cannot be had within seconds.
     """
     scheme = urlsplit(place).scheme if "://" in place else ""
     if not scheme:
@@ -72,7 +72,9 @@ def _from_web(place: str, folder: Path, allowed_hosts: Collection[str]) -> Path:
     def allow(address: str) -> None:
         parts = urlsplit(address)
         if "@" in parts.netloc:
-            raise InputError("holds a user name or password", file=shown(address), remedy="Give an address that needs none")
+            raise InputError(
+                "holds a user name or password", file=shown(address), remedy="Give an address that needs none"
+            )
         if parts.scheme not in ("http", "https") or parts.hostname not in {host.lower() for host in allowed_hosts}:
             raise InputError("is not on a host that this run may fetch from", file=shown(address), field="allowed_hosts",
                              remedy=f"Allowed: {', '.join(allowed_hosts) or 'none'}")  # fmt: skip
@@ -109,6 +111,8 @@ def _explained(place: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # boto, urllib and the network raise whatever they like
-        reason = re.sub(r"//[^/@\s]*@", "//", (str(error).strip() or type(error).__name__).split("\n")[0])  # an endpoint's password
+        reason = re.sub(
+            r"//[^/@\s]*@", "//", (str(error).strip() or type(error).__name__).split("\n")[0]
+        )  # an endpoint's password
         hint = "AWS_ENDPOINT_URL, the credentials and the path" if place.startswith("s3:") else "the address"
         raise InputError(f"cannot be fetched ({reason})", file=shown(place), remedy=f"Check {hint}") from None

@@ -48,7 +48,9 @@ def write_xlsx(path: Path, *sheets: list[list] | str) -> Path:
     parts = {
         "[Content_Types].xml": TYPES.format(sheets="".join(SHEET_TYPE.format(n=n) for n in numbers)),
         "_rels/.rels": RELATIONS.format(links=LINK.format(n=1, target="xl/workbook.xml", kind="officeDocument")),
-        "xl/workbook.xml": BOOK.format(sheets="".join(f'<sheet name="s{n}" sheetId="{n}" r:id="r{n}"/>' for n in numbers)),
+        "xl/workbook.xml": BOOK.format(
+            sheets="".join(f'<sheet name="s{n}" sheetId="{n}" r:id="r{n}"/>' for n in numbers)
+        ),
         "xl/_rels/workbook.xml.rels": RELATIONS.format(links=links),
     }
     for n, sheet in zip(numbers, sheets, strict=True):

@@ -20,5 +20,10 @@ def import_ratings(
         "import_ratings",
         config,
         {"diaries": diaries.path, "contexts": contexts.path},
-        {"ratings": ratings.path, "rated_diaries": rated_diaries.path, "events": events.path, "quarantine": quarantine.path},
+        {
+            "ratings": ratings.path,
+            "rated_diaries": rated_diaries.path,
+            "events": events.path,
+            "quarantine": quarantine.path,
+        },
     )

@@ -11,7 +11,7 @@ class Config(BaseModel):
     path: a ratings file, a folder of them, or several such places; s3:// and https:// too; or "simulated" for the
     micro-world's panel. What format a file has, its content tells. allowed_hosts: those that https:// may lead to.
     scale: what marks other than ours mean, {"1": -1, "2": -0.5, …}; null where files hold our levels.
-    max_quarantined: the share of bad rows above which the run stops.
+    max_quarantined: the share of bad rows above which the run stops; rows that nobody rated are not bad.
     events: the app's event log, or the folder of its published batches. store: what is new in the feedback store
     (MEMOZY_FEEDBACK) is published into that folder first.
     raters_per_diary, double_rated, seed: for the simulated panel; `double_rated` is the share of

@@ -5,6 +5,7 @@ import polars as pl
 from components.import_ratings.config import Config
 from memozy import rating_files, records
 from memozy.rating_files import RatingFiles
+from memozy.rating_files.rules import UNRATED
 from memozy.records import SIMULATED, InputError
 from memozy.stages import In, Out, Result, Work
 
@@ -18,12 +19,15 @@ def run(config: Config, *, diaries: In, contexts: In, ratings: Out, rated_diarie
     A file with a column `text` brings its own diaries (grouped by `context_id` and `image_id`, else each by
     itself); one without rates the diaries in `diaries`. Bad rows go to `quarantine`
     {file, row, field, value, reason}; more of them than `max_quarantined` stop the run, and are then left in `work`.
+    Rows that nobody rated go there too, and stop nothing: a sheet need not be filled in to its end.
     """
     known = records.read(diaries, records.DIARIES)
     if config.path == SIMULATED:
         taken = _simulated(config, known, contexts, diaries)
     else:
-        taken = rating_files.read(config.path, known["diary_id"], scale=config.scale, allowed_hosts=config.allowed_hosts)
+        taken = rating_files.read(
+            config.path, known["diary_id"], scale=config.scale, allowed_hosts=config.allowed_hosts
+        )
         _refuse_too_many(taken, config, work / SET_ASIDE)
     rated = _rated(taken, known)
     happened = _events(config)
@@ -38,6 +42,7 @@ def run(config: Config, *, diaries: In, contexts: In, ratings: Out, rated_diarie
         "n_simulated": int((taken.ratings["source"] == SIMULATED).sum()),
         "n_repeated": taken.n_repeated,
         "n_quarantined": taken.quarantine.height,
+        "n_unrated": int((taken.quarantine["reason"] == UNRATED).sum()),
         "n_events": happened.height,
     })  # fmt: skip
 
@@ -62,10 +67,11 @@ def _simulated(config: Config, diaries: pl.DataFrame, contexts: Path, file: Path
 
 
 def _refuse_too_many(taken: RatingFiles, config: Config, left: Path) -> None:
-    bad = taken.quarantine
+    bad = taken.quarantine.filter(pl.col("reason") != UNRATED)
     if taken.ratings.height and bad.height <= config.max_quarantined * taken.n_rows:
         return
-    records.write_jsonl(bad.iter_rows(named=True), left)
+    records.write_jsonl(taken.quarantine.iter_rows(named=True), left)
+    bad = taken.quarantine if bad.is_empty() else bad
     first = bad.row(0, named=True)
     reasons = bad["reason"].str.replace("'.*", "…").value_counts(sort=True)  # whose name or id it is counts apart
     remedy = f"Bad rows: {bad.height} of {taken.n_rows}, all in {left}"

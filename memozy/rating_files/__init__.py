@@ -21,7 +21,7 @@ from memozy.records import DIARIES, RATINGS, SIMULATED, InputError
 COLUMNS = ("diary_id", "rater_id", "rating", "rated_at", "source", "context_id", "image_id", "text")
 QUARANTINE = {"file": pl.String, "row": pl.UInt32, "field": pl.String, "value": pl.String, "reason": pl.String}
 ANONYMOUS = "rater-1"  # who rated, where a file does not say
-Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # rows -> the good ones, and the others with their fault
+Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # rows -> the good ones, the others with their fault
 NAMED = 4  # of the ratings by which someone contradicts themselves, the first ones are named
 
 
@@ -82,16 +82,22 @@ def _judged(path: Path, named: str, scale: Mapping[str, float] | None) -> pl.Dat
     try:
         table = tables.read(path, COLUMNS, flatten)
     except InputError as error:  # which knows the file by the name of a copy
-        raise InputError(str(error).removeprefix(str(path)).lstrip(":, "), file=named) if str(path) != named else error from None
+        if str(path) == named:
+            raise
+        raise InputError(str(error).removeprefix(str(path)).lstrip(":, "), file=named) from None
     for name in ("diary_id", "rating"):
         if table.columns and name not in table.columns:
-            raise InputError("column is missing", file=named, field=name, remedy=f"The file has: {rules.listed(table.columns)}")
+            raise InputError("column is missing", file=named, field=name,
+                             remedy=f"The file has: {rules.listed(table.columns)}")  # fmt: skip
     if not table.n_rows:
         raise InputError("holds no rows", file=named, remedy="Give at least one rating")
-    absent = [pl.repeat(None, table.n_rows, dtype=pl.String).alias(name) for name in COLUMNS if name not in table.rows.columns]
-    rows = rules.tidied(table.rows.with_columns(absent), scale)
+    absent = set(COLUMNS) - set(table.rows.columns)
+    nothing = [pl.repeat(None, table.n_rows, dtype=pl.String).alias(name) for name in absent]
+    rows = rules.tidied(table.rows.with_columns(nothing), scale)
     rows = rows.with_columns(
-        file=pl.lit(named), row=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32), rater_id=pl.col("rater_id").fill_null(ANONYMOUS),
+        file=pl.lit(named),
+        row=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32),
+        rater_id=pl.col("rater_id").fill_null(ANONYMOUS),
         # simulated ratings stay marked, whatever files they have been through
         source=pl.when(pl.col("source") == SIMULATED).then(pl.lit(SIMULATED)).otherwise(pl.lit(Path(named).name)),
     )  # fmt: skip
@@ -115,8 +121,8 @@ def _one_text(brought: pl.DataFrame) -> Step:
         for column in about:
             said, meant = pl.col(column), pl.col(f"first_{column}")
             differs = said.is_not_null() & said.ne_missing(meant)
-            good, bad = _split(good, pl.col("text").is_not_null() & differs, column,
-                               pl.format(f"is not the {column} that diary '{{}}' has in an earlier row", "diary_id"))  # fmt: skip
+            why = pl.format(f"is not the {column} that diary '{{}}' has in an earlier row", "diary_id")
+            good, bad = _split(good, pl.col("text").is_not_null() & differs, column, why)
             aside.append(bad.select(rows.columns))
         return good.select(rows.columns), pl.concat(aside)
 
@@ -149,7 +155,8 @@ def _no_contradictions(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     )  # fmt: skip
     told = pl.format("rater '{}' contradicts themselves: {}{}", "rater_id", "said",
                      pl.when("more").then(pl.lit(" …")).otherwise(pl.lit("")))  # fmt: skip
-    good, bad = _split(rows.join(said, on=key, how="left", maintain_order="left"), pl.col("said").is_not_null(), "rating", told)
+    marked = rows.join(said, on=key, how="left", maintain_order="left")
+    good, bad = _split(marked, pl.col("said").is_not_null(), "rating", told)
     return good.select(rows.columns), bad.select(rows.columns)
 
 

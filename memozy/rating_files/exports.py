@@ -48,10 +48,12 @@ def _label_studio(task: dict) -> Iterator[dict | Unusable]:
         if not isinstance(annotation, dict):
             yield Unusable(annotation, "is not an annotation of Label Studio")
             continue
-        cancelled = annotation.get("was_cancelled")
+        mark = _mark(annotation.get("result"))
+        if annotation.get("was_cancelled"):
+            mark = Unusable(True, "was cancelled by its annotator")
         yield about | {
             "rater_id": _annotator(annotation.get("completed_by")),
-            "rating": Unusable(cancelled, "was cancelled by its annotator") if cancelled else _mark(annotation.get("result")),
+            "rating": mark,
             "rated_at": annotation.get("updated_at") or annotation.get("created_at"),
         }
 

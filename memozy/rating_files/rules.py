@@ -10,6 +10,7 @@ from memozy.records import RATING_LEVELS
 from memozy.tables.cells import SHOWN
 
 IDS = ("diary_id", "rater_id", "context_id", "image_id")
+UNRATED = "was not rated"  # the reason where there is no mark, as in a sheet that is not filled in to its end
 LONGEST_ID = 200  # characters
 LONGEST_TEXT = 100_000
 LONGEST_TIME = 64
@@ -20,7 +21,10 @@ _NO_TEXT = r"[\x00-\x08\x0e-\x1f\x7f]"  # white space is text
 
 
 def tidied(rows: pl.DataFrame, scale: Mapping[str, float] | None) -> pl.DataFrame:
-    """Without white space around ids, marks and texts, null where nothing is left, and lines that end as they do here; `given` is the mark, `rating` its level or null."""
+    """Rows without white space around ids, marks and texts, with null where nothing is left, and lines that end in \\n.
+
+    `given` is the mark as it was, `rating` its level, or null where it has none.
+    """
     strip = {name: _stripped(name) for name in (*IDS, "rated_at", "text")}
     rows = rows.with_columns(**strip, given=_stripped("rating"))
     if rows["text"].str.contains("\r", literal=True).any():
@@ -47,7 +51,8 @@ def judged(rows: pl.DataFrame, faults: pl.DataFrame, scale: Mapping[str, float] 
     first = pl.coalesce(pl.when(bad.fill_null(False)).then(pl.lit(n, pl.UInt8)) for n, (_, bad, _) in enumerate(rules))
     rows = rows.with_columns(rule=first)
     told = rows.filter(pl.col("rule").is_not_null()).select(
-        "row", field=pl.col("rule").replace_strict({n: field for n, (field, _, _) in enumerate(rules)}, return_dtype=pl.String),
+        "row",
+        field=pl.coalesce(pl.when(rule=n).then(pl.lit(field)) for n, (field, _, _) in enumerate(rules)),
         value=pl.coalesce(pl.when(rule=n).then(shown(f)) for n, (f, _, _) in enumerate(rules)),
         reason=pl.coalesce(pl.when(rule=n).then(reason) for n, (_, _, reason) in enumerate(rules)),
     )  # fmt: skip
@@ -80,12 +85,14 @@ def _rules(texts: bool, scale: Mapping[str, float] | None) -> list[tuple[str, pl
             _id("context_id"), _id("image_id"),
         ]  # fmt: skip
     time = pl.col("rated_at")
-    return [*found, ("rated_at", (time.str.len_chars() > LONGEST_TIME) | time.str.contains(_CONTROL), pl.lit("is no time"))]
+    no_time = (time.str.len_chars() > LONGEST_TIME) | time.str.contains(_CONTROL)
+    return [*found, ("rated_at", no_time, pl.lit("is no time"))]
 
 
 def _id(name: str) -> tuple[str, pl.Expr, pl.Expr]:
     value = pl.col(name)
-    long, control, outside = value.str.len_chars() > LONGEST_ID, value.str.contains(_CONTROL), value.str.contains(_OUTSIDE)
+    long = value.str.len_chars() > LONGEST_ID
+    control, outside = value.str.contains(_CONTROL), value.str.contains(_OUTSIDE)
     why = (
         pl.when(long).then(pl.lit(f"has more than {LONGEST_ID} characters"))
         .when(control).then(pl.lit("holds a control character")).otherwise(pl.lit("is a path, and leads out of its folder"))
@@ -97,25 +104,16 @@ def _level(mark: pl.Expr, scale: Mapping[str, float] | None) -> pl.Expr:
     number = mark.cast(pl.Float64, strict=False)
     if scale is None:
         return pl.when(number.is_in(RATING_LEVELS)).then(number + 0.0)  # -0.0 is 0.0
-    by_number = {float(name): level for name, level in scale.items() if _number(name)}
-    named = mark.replace_strict(list(scale), list(scale.values()), default=None, return_dtype=pl.Float64)
-    if not by_number:
-        return named
-    return pl.coalesce(named, number.replace_strict(list(by_number), list(by_number.values()), default=None, return_dtype=pl.Float64))
-
-
-def _number(text: str) -> bool:
-    try:
-        return bool(float(text)) or True
-    except ValueError:
-        return False
+    marks = pl.DataFrame({"mark": list(scale), "level": list(scale.values())}, schema_overrides={"level": pl.Float64})
+    numbers = marks.with_columns(pl.col("mark").cast(pl.Float64, strict=False)).drop_nulls()
+    return pl.coalesce(mark.replace_strict(*marks, default=None), number.replace_strict(*numbers, default=None))
 
 
 def _why(scale: Mapping[str, float] | None) -> pl.Expr:
     given = pl.col("given")
     allowed = ", ".join(scale) if scale is not None else ", ".join(f"{level:g}" for level in RATING_LEVELS)
     helped = (
-        pl.when(given.is_null()).then(pl.lit("is empty"))
+        pl.when(given.is_null()).then(pl.lit(UNRATED))
         .when(given.str.contains(r"^[-+]?\d*,\d+$")).then(pl.lit("is not a number: write a point, not a comma"))
         .when(given.str.contains("[０-９．，－＋]")).then(pl.lit("is not a number: write half-width digits"))
     )  # fmt: skip

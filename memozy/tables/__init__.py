@@ -82,8 +82,8 @@ def _text(path: Path, head: bytes, columns: Collection[str] | None, expand: Expa
         if marked is None and _may_be_korean(path):
             with suppress(UnicodeDecodeError):
                 return _decoded(path, head, "cp949", columns, expand)
-    other = "" if marked else ", nor CP949 as Korean Excel saves it"
-    raise InputError(f"is not {(marked or 'utf-8').removesuffix('-sig').upper()}{other}", file=path, remedy="Save it as UTF-8")
+    problem = f"is not {marked.removesuffix('-sig').upper()}" if marked else "is not UTF-8, nor CP949 as Korean Excel saves it"
+    raise InputError(problem, file=path, remedy="Save it as UTF-8")
 
 
 def _decoded(path: Path, head: bytes, encoding: str, columns: Collection[str] | None, expand: Expand | None) -> Table:
@@ -94,7 +94,7 @@ def _decoded(path: Path, head: bytes, encoding: str, columns: Collection[str] | 
 
 
 def _may_be_korean(path: Path) -> bool:
-    """Whether what is no UTF-8 may be CP949. Cut or damaged UTF-8 can look so too, but has whole syllables before the damage."""
+    """Whether what is no UTF-8 may be CP949. Damaged UTF-8 can look so too, but has whole syllables before the damage."""
     content = path.read_bytes()
     try:
         content.decode()

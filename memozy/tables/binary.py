@@ -42,7 +42,12 @@ def _text(name: str, dtype: pl.DataType) -> pl.Expr:
     if dtype.is_float() or dtype.is_decimal():
         number = column.cast(pl.Float64).fill_nan(None)  # how pandas writes that there is nothing
         whole = (number == number.round()) & (number.abs() < WHOLE)
-        return pl.when(whole).then(number.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(number.cast(pl.String)).alias(name)
+        return (
+            pl.when(whole)
+            .then(number.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(number.cast(pl.String))
+            .alias(name)
+        )
     if dtype.is_nested() or dtype in _NO_TEXT:
         return pl.when(column.is_not_null()).then(pl.lit(None, pl.String)).alias(name)
     return column.cast(pl.String, strict=False)
@@ -51,7 +56,8 @@ def _text(name: str, dtype: pl.DataType) -> pl.Expr:
 def _faults(scan: pl.LazyFrame, name: str, dtype: pl.DataType) -> pl.DataFrame:
     """The values that have no text."""
     given = pl.col(name).is_not_null() & (pl.col(name).is_not_nan() if dtype.is_float() else True)
-    value = pl.lit(str(dtype)) if dtype.is_nested() or dtype in (pl.Binary, pl.Object) else pl.col(name).cast(pl.String, strict=False)
+    untold = dtype.is_nested() or dtype in (pl.Binary, pl.Object)
+    value = pl.lit(str(dtype)) if untold else pl.col(name).cast(pl.String, strict=False)
     return (
         scan.select(row=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32), field=pl.lit(name), value=value,
                     reason=pl.lit(NO_CELL), bad=given & _text(name, dtype).is_null())
@@ -92,7 +98,8 @@ def _refuse_early(path: Path) -> None:
         raise InputError("is an archive, and no workbook", file=path, remedy="Unpack it, or save the workbook as XLSX")
     size = sum(part.file_size for part in parts)
     if size > INFLATED:
-        raise InputError(f"unpacks to {size:,} bytes, more than {INFLATED:,}", file=path, remedy="Save it as CSV or Parquet")
+        problem = f"unpacks to {size:,} bytes, more than {INFLATED:,}"
+        raise InputError(problem, file=path, remedy="Save it as CSV or Parquet")
 
 
 def _unreadable(path: Path, error: object) -> InputError:

@@ -28,19 +28,25 @@ def read(path: Path, encoding: str, columns: Collection[str] | None, start: str)
     body = start.lstrip("\r\n")[len(first) :] if said else start
     separator, header = _header(body, said or SEPARATORS)
     names = headed(header, path)
+
+    def careful(text: TextIO) -> Table:
+        return from_objects(_rows(text, separator, bool(said), names, path), columns)
+
     source = path if encoding.startswith("utf-8") else io.BytesIO(path.read_bytes().decode(encoding).encode())
     if "\r" not in first:  # which alone ended lines on old Macs; polars knows no such lines
         try:
-            frame = pl.read_csv(source, separator=separator, infer_schema=False, raise_if_empty=False, skip_lines=bool(said))
+            frame = pl.read_csv(
+                source, separator=separator, infer_schema=False, raise_if_empty=False, skip_lines=bool(said)
+            )
             if frame.width == len(names):
                 return from_texts(frame, names, columns)
         except pl.exceptions.PolarsError:
             pass  # the other reader finds the row
     if isinstance(source, io.BytesIO):
         source.seek(0)
-        return from_objects(_rows(io.TextIOWrapper(source, "utf-8", newline=""), separator, bool(said), names, path), columns)
+        return careful(io.TextIOWrapper(source, "utf-8", newline=""))
     with open(source, encoding="utf-8-sig", newline="") as text:
-        return from_objects(_rows(text, separator, bool(said), names, path), columns)
+        return careful(text)
 
 
 def _header(text: str, separators: str) -> tuple[str, list[str]]:
@@ -71,13 +77,16 @@ def _rows(text: TextIO, separator: str, said: bool, names: list[str], path: Path
                 yield chunk
                 chunk = []
     except csv.Error as error:
-        long = "field limit" in str(error)
-        problem = f"has a cell of more than {csv.field_size_limit():,} characters, or an open quote" if long else f"is not CSV ({error})"
-        raise InputError(problem, file=path, row=n + 1, remedy="Close every double quote, and write one in a cell twice") from None
+        problem = f"is not CSV ({error})"
+        if "field limit" in str(error):
+            problem = f"has a cell of more than {csv.field_size_limit():,} characters, or an open quote"
+        raise InputError(problem, file=path, row=n + 1,
+                         remedy="Close every double quote, and write one in a cell twice") from None  # fmt: skip
     yield chunk
 
 
 def _row(names: list[str], row: list[str]) -> dict | Unusable:
     if len(row) > len(names):
-        return Unusable(", ".join(row), f"has {len(row)} cells where the header has {len(names)}: put a cell with a separator in double quotes")
+        reason = f"has {len(row)} cells where the header has {len(names)}: put a cell with a separator in double quotes"
+        return Unusable(", ".join(row), reason)
     return {name: cell or None for name, cell in zip(names, row, strict=False) if name}

@@ -14,7 +14,9 @@ from memozy.tables.cells import Table, Unusable, from_objects
 CHUNK = 20_000
 
 
-def read(path: Path, encoding: str, columns: Collection[str] | None, expand: Callable[[list], list], *, listed: bool) -> Table:
+def read(
+    path: Path, encoding: str, columns: Collection[str] | None, expand: Callable[[list], list], *, listed: bool
+) -> Table:
     """Raises InputError for a list that is not whole, and UnicodeDecodeError."""
     # lines end with \n alone: JSON leaves U+2028 and its like as they are inside a text
     with open(path, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="\n") as text:

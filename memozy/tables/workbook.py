@@ -1,6 +1,6 @@
-"""A workbook's sheet as text, for `memozy.tables.binary`: run as a script, since a few bytes can make a workbook that no memory holds.
+"""A workbook's sheet as text, for `memozy.tables.binary`.
 
-Writes the sheet, header included, to standard output as Arrow IPC, nothing where no sheet holds anything; exit code 2
+Run as a script, in a process of its own, since a few bytes can make a workbook that no memory holds. Writes the sheet, header included, to standard output as Arrow IPC, nothing where no sheet holds anything; exit code 2
 with one line on standard error where the workbook cannot be read.
 """
 
@@ -19,7 +19,9 @@ def main(path: str) -> None:
     try:
         book = fastexcel.read_excel(path)
         # as text: ids keep their leading zeros and NA stays NA
-        sheets = {name: book.load_sheet(name, header_row=None, dtypes="string").to_polars() for name in book.sheet_names}
+        sheets = {
+            name: book.load_sheet(name, header_row=None, dtypes="string").to_polars() for name in book.sheet_names
+        }
     except fastexcel.FastExcelError as error:
         print(str(error).split("\n")[0], file=sys.stderr)
         sys.exit(2)

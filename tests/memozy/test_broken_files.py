@@ -57,7 +57,10 @@ def bomb(size: int) -> bytes:
     packed = squeezed.compress(b" " * (1 << 20)) + squeezed.flush()
     name = b"xl/workbook.xml"
     local = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, len(packed), size, len(name), 0) + name + packed
-    central = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, len(packed), size, len(name), 0, 0, 0, 0, 0, 0) + name
+    central = (
+        struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, len(packed), size, len(name), 0, 0, 0, 0, 0, 0)
+        + name
+    )
     return local + central + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local), 0)
 
 
@@ -134,7 +137,7 @@ REFUSED = {
 # of what is read in part: how many ratings, how many repeated, and what is set aside, by field and reason's beginning
 PARTLY = {
     "rows too long": (rows("d3,a,0,5", "d4,a,1"), 3, 0, [(None, "has 4 cells where the header has 3")]),
-    "rows too short": (rows("d3", "d4,a", "d5,a,1"), 3, 0, [("rating", "is empty")] * 2),
+    "rows too short": (rows("d3", "d4,a", "d5,a,1"), 3, 0, [("rating", "was not rated")] * 2),
     "a decimal comma": (GOOD.replace(",", ";").encode() + b"d3;a;0,5\n", 2, 0, [("rating", "is not a number: write a point")]),
     "full-width digits": (rows("d3,a,０．５"), 2, 0, [("rating", "is not a number: write half-width digits")]),
     "stars instead of levels": (rows("d3,a,4", "d4,a,5"), 2, 0, [("rating", "is not one of -1, -0.5, 0, 0.5, 1")] * 2),
@@ -165,7 +168,7 @@ PARTLY = {
     "JSON of mixed types": (lines(*ROWS, {"diary_id": 3, "rating": "1"}, {"diary_id": True, "rating": 1}, {"diary_id": "d3", "rating": True},
                                   {"diary_id": ["d3"], "rating": 1}, {"diary_id": "d3", "rating": {"value": 1}}, {"diary_id": 1.5, "rating": 1}), 2, 0,
                             [("diary_id", "no such diary"), ("diary_id", "is neither"), ("rating", "is neither"), ("diary_id", "is neither"), ("rating", "is neither"), ("diary_id", "no such diary")]),
-    "JSON's NaN": (b'[{"diary_id": "d1", "rating": NaN}, {"diary_id": "d2", "rating": -Infinity}, {"diary_id": "d3", "rating": 1}]', 1, 0, [("rating", "is empty"), ("rating", "is not one of")]),
+    "JSON's NaN": (b'[{"diary_id": "d1", "rating": NaN}, {"diary_id": "d2", "rating": -Infinity}, {"diary_id": "d3", "rating": 1}]', 1, 0, [("rating", "was not rated"), ("rating", "is not one of")]),
     "whole numbers beyond 64 bits": (lines(*ROWS, {"diary_id": 10**30, "rating": 10**30}), 2, 0, [("rating", "is not one of")]),
     "half a character": (b'{"diary_id": "x1", "rating": 1, "text": "\\ud83d \\u0000"}\n{"diary_id": "x2", "rating": 1, "text": "\\ud83d"}\n', 1, 0, [("text", "holds a control")]),
     "a list of no objects": (b"[1, 2]", 0, 0, [(None, "is not an object: write {…}")] * 2),
@@ -174,7 +177,7 @@ PARTLY = {
     "Label Studio, wrongly nested": (json.dumps([{"id": 1, "data": "x", "annotations": []}, {"id": 2, "data": {"diary_id": "d1"}, "annotations": {"result": []}},
                                                  {"id": 3, "data": {"diary_id": "d1"}, "annotations": [None, {"result": [None]}, {"completed_by": [1], "result": [{"type": "rating", "value": {"rating": 1}}]},
                                                   {"result": [{"type": "rating", "value": 1}]}, {"completed_by": 2, "result": [{"type": "number", "value": {"number": 1}}]}]}]).encode(), 1, 0,
-                                     [(None, "is not a task"), (None, "is not a task"), (None, "is not an annotation"), ("rating", "is not a list of results"), ("rater_id", "is neither"), ("rating", "is empty")]),
+                                     [(None, "is not a task"), (None, "is not a task"), (None, "is not an annotation"), ("rating", "is not a list of results"), ("rater_id", "is neither"), ("rating", "was not rated")]),
     "Label Studio, all cancelled but one": (json.dumps([{"id": n, "data": {"diary_id": f"d{n}"}, "annotations": [{"completed_by": 1, "was_cancelled": n > 1, "result": [{"type": "rating", "value": {"rating": 1}}]}]} for n in (1, 2, 3)]).encode(), 1, 0,
                                             [("rating", "was cancelled by its annotator")] * 2),
     "Argilla, of unequal lists": (lines({"id": "d1", "rating.responses": [1, 0], "rating.responses.users": ["a"], "rating.responses.status": ["submitted"] * 2},
@@ -182,11 +185,11 @@ PARTLY = {
                                         {"id": "d3", "rating.responses": [1], "rating.responses.users": ["a"], "rating.responses.status": ["submitted"]}), 1, 0, [(None, "does not tell every response")] * 2),
     "a workbook with everything in it": (workbook([HEADER, ["d1", "a", 1], ["d2", True, 0], ["d3", "a", True], ["d4", "a", "=1"], ["d5", "a", 0.30000000000000004], [7, "a", 1], ["../d1", "a", 1]]), 2, 0,
                                          [("rating", "is not a number"), ("rating", "is not a number"), ("rating", "is not one of"), ("diary_id", "no such diary"), ("diary_id", "is a path")]),
-    "errors in a workbook's cells": (workbook(xlsx_rows([HEADER, ["d1", "a", 1]]) + '<row><c t="inlineStr"><is><t>d2</t></is></c><c t="e"><v>#REF!</v></c><c t="e"><v>#N/A</v></c></row>'), 1, 0, [("rating", "is empty")]),
+    "errors in a workbook's cells": (workbook(xlsx_rows([HEADER, ["d1", "a", 1]]) + '<row><c t="inlineStr"><is><t>d2</t></is></c><c t="e"><v>#REF!</v></c><c t="e"><v>#N/A</v></c></row>'), 1, 0, [("rating", "was not rated")]),
     "Parquet of lists and objects": (parquet(diary_id=[["d1"], ["d2"]]), 0, 0, [("diary_id", "is neither text nor a number")] * 2),
     "Parquet of structs": (parquet(rating=[{"value": 1}, {"value": 0}]), 0, 0, [("rating", "is neither text nor a number")] * 2),
-    "Parquet of booleans and nothing": (parquet(rating=[True, None]), 0, 0, [("rating", "is neither"), ("rating", "is empty")]),
-    "Parquet with NaN and infinities": (parquet(rating=[float("nan"), float("inf")]), 0, 0, [("rating", "is empty"), ("rating", "is not one of")]),
+    "Parquet of booleans and nothing": (parquet(rating=[True, None]), 0, 0, [("rating", "is neither"), ("rating", "was not rated")]),
+    "Parquet with NaN and infinities": (parquet(rating=[float("nan"), float("inf")]), 0, 0, [("rating", "was not rated"), ("rating", "is not one of")]),
     "Parquet of bytes": (parquet(rater_id=[b"\xff\xfe", b"a"]), 0, 0, [("rater_id", "is neither text nor a number")] * 2),
 }  # fmt: skip
 

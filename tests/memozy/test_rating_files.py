@@ -36,7 +36,9 @@ def aside(found, *columns):
     return found.quarantine.select(columns or ("row", "field", "value")).rows()
 
 
-@pytest.mark.parametrize(("given", "level"), [("0.5", 0.5), (" -1 ", -1.0), (1, 1.0), ("-0.0", 0.0), ("5e-1", 0.5), ("+1", 1.0)])
+@pytest.mark.parametrize(
+    ("given", "level"), [("0.5", 0.5), (" -1 ", -1.0), (1, 1.0), ("-0.0", 0.0), ("5e-1", 0.5), ("+1", 1.0)]
+)
 def test_a_level_is_read_as_text_or_number(tmp_path, given, level):
     found = read(tmp_path, row(rating=given))
     assert found.ratings.rows() == [("d1", "r1", level, "a.jsonl", None)]
@@ -47,13 +49,13 @@ def test_a_level_is_read_as_text_or_number(tmp_path, given, level):
     ("bad", "field", "value", "reason"),
     [
         (row(rating=0.7), "rating", "0.7", "is not one of -1, -0.5, 0, 0.5, 1"),
-        (row(rating=math.nan), "rating", None, "is empty"),
+        (row(rating=math.nan), "rating", None, "was not rated"),
         (row(rating="NaN"), "rating", "NaN", "is not one of"),
         (row(rating=math.inf), "rating", "inf", "is not one of"),
         (row(rating="0,5"), "rating", "0,5", "is not a number: write a point, not a comma"),
         (row(rating="０.５"), "rating", "０.５", "is not a number: write half-width digits"),
         (row(rating="좋다"), "rating", "좋다", "is not a number"),
-        (row(rating=None), "rating", None, "is empty"),
+        (row(rating=None), "rating", None, "was not rated"),
         (row(rating=True), "rating", "True", "is neither text nor a number"),
         (row(rating=[1]), "rating", "[1]", "is neither text nor a number"),
         (row(diary="d9"), "diary_id", "d9", "no such diary"),
@@ -90,8 +92,14 @@ def test_of_a_rater_who_contradicts_themselves_nothing_is_believed(tmp_path):
 
 
 def test_who_rated_may_be_left_out_and_simulated_ratings_stay_marked(tmp_path):
-    found = read(tmp_path, {"diary_id": "d1", "rating": 1}, row("d2", rater="unknown"), row(rater="r", source=SIMULATED))
-    assert found.ratings.select("rater_id", "source").rows() == [("rater-1", "a.jsonl"), ("rater-1", "a.jsonl"), ("r", SIMULATED)]
+    found = read(
+        tmp_path, {"diary_id": "d1", "rating": 1}, row("d2", rater="unknown"), row(rater="r", source=SIMULATED)
+    )
+    assert found.ratings.select("rater_id", "source").rows() == [
+        ("rater-1", "a.jsonl"),
+        ("rater-1", "a.jsonl"),
+        ("r", SIMULATED),
+    ]
 
 
 def test_a_file_with_texts_brings_its_own_diaries(tmp_path):

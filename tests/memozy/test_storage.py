@@ -29,7 +29,12 @@ def test_what_is_here_stays_where_it_is(tmp_path):
 
 def test_s3_gives_a_file_or_what_stands_below_a_prefix(tmp_path, s3):  # noqa: F811
     client, prefix = s3.client(), tmp_path.name
-    for key, content in {"a.csv": b"one", "more/b.csv": b"two", "more/c.csv": b"3" * 3_000_000, "more/deep/d.csv": b"no"}.items():
+    for key, content in {
+        "a.csv": b"one",
+        "more/b.csv": b"two",
+        "more/c.csv": b"3" * 3_000_000,
+        "more/deep/d.csv": b"no",
+    }.items():
         client.put_object(Bucket=BUCKET, Key=f"{prefix}/{key}", Body=content)
     found = storage.fetch(f"s3://{BUCKET}/{prefix}/a.csv", tmp_path / "file")
     assert (found.name, found.read_bytes()) == ("a.csv", b"one")
@@ -45,7 +50,11 @@ def test_credentials_and_endpoints_that_are_wrong_are_said_to_be(tmp_path, rclon
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     said = refused(f"s3://{BUCKET}/a.csv", tmp_path)
-    assert "SignatureDoesNotMatch" in said and "Check AWS_ENDPOINT_URL, the credentials and the path" in said and "hunter2" not in said
+    assert (
+        "SignatureDoesNotMatch" in said
+        and "Check AWS_ENDPOINT_URL, the credentials and the path" in said
+        and "hunter2" not in said
+    )
     monkeypatch.setattr(storage, "SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
@@ -58,7 +67,11 @@ def test_credentials_and_endpoints_that_are_wrong_are_said_to_be(tmp_path, rclon
 class Site(BaseHTTPRequestHandler):
     def do_GET(self):
         port = self.server.server_address[1]
-        moved = {"/moved": f"http://127.0.0.1:{port}/a.csv", "/elsewhere": f"http://localhost:{port}/a.csv", "/local": "file:///etc/passwd"}
+        moved = {
+            "/moved": f"http://127.0.0.1:{port}/a.csv",
+            "/elsewhere": f"http://localhost:{port}/a.csv",
+            "/local": "file:///etc/passwd",
+        }
         path = self.path.partition("?")[0]
         self.send_response(302 if path in moved else 404 if path == "/none" else 200)
         if path in moved:
@@ -90,7 +103,10 @@ def test_an_address_is_fetched_from_an_allowed_host_alone(tmp_path, monkeypatch)
             found = storage.fetch(place, tmp_path / "to", ["127.0.0.1"])
             assert found.read_bytes() == b"content"
         said = refused(f"{address}/a.csv?signature=hunter2", tmp_path, hosts=())
-        assert said == f"{address}/a.csv, field 'allowed_hosts': is not on a host that this run may fetch from. Allowed: none"
+        assert (
+            said
+            == f"{address}/a.csv, field 'allowed_hosts': is not on a host that this run may fetch from. Allowed: none"
+        )
         assert "http://localhost" in refused(f"{address}/elsewhere", tmp_path)
         assert "is not allowed" in refused(f"{address}/local", tmp_path)
         assert "cannot be fetched (HTTP Error 404" in refused(f"{address}/none", tmp_path)

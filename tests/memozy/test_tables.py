@@ -19,7 +19,9 @@ FOUND = [tuple(cell or None for cell in row) for row in ROWS]
 
 def delimited(separator=",", newline="\r\n"):
     text = io.StringIO(newline="")
-    csv.writer(text, delimiter=separator, lineterminator=newline).writerows([HEADER, [], *ROWS[:1], ["", "", "", ""], *ROWS[1:]])
+    csv.writer(text, delimiter=separator, lineterminator=newline).writerows(
+        [HEADER, [], *ROWS[:1], ["", "", "", ""], *ROWS[1:]]
+    )
     return text.getvalue()
 
 
@@ -44,7 +46,9 @@ def test_line_ends_excels_hint_and_a_header_further_down(tmp_path, text):
     assert found(tmp_path / "a.txt") == FOUND
 
 
-@pytest.mark.parametrize("text", [json.dumps, lambda rows: "\n\n".join(json.dumps(r, ensure_ascii=False) for r in rows) + "\n"])
+@pytest.mark.parametrize(
+    "text", [json.dumps, lambda rows: "\n\n".join(json.dumps(r, ensure_ascii=False) for r in rows) + "\n"]
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
 def test_a_list_of_objects_and_one_a_line(tmp_path, text, encoding):
     rows = [dict(zip(HEADER, row, strict=True)) for row in ROWS]
@@ -86,8 +90,14 @@ def test_what_is_no_cell_is_a_fault_in_its_place_and_columns_nobody_asked_for_ar
     ]  # fmt: skip
     pl.DataFrame({"a": [[1], None], "b": [True, False], "c": ["x", "y"]}).write_parquet(tmp_path / "b")
     assert tables.read(tmp_path / "b", ["c"]).faults.is_empty()
-    assert [r[:3] for r in tables.read(tmp_path / "b").faults.rows()] == [(1, "a", "List(Int64)"), (1, "b", "true"), (2, "b", "false")]
-    with pytest.raises(InputError, match="row 4, value '{oops': is not JSON|row 2, field 'a', value 'True': is neither text"):
+    assert [r[:3] for r in tables.read(tmp_path / "b").faults.rows()] == [
+        (1, "a", "List(Int64)"),
+        (1, "b", "true"),
+        (2, "b", "false"),
+    ]
+    with pytest.raises(
+        InputError, match="row 4, value '{oops': is not JSON|row 2, field 'a', value 'True': is neither text"
+    ):
         tables.read_rows(tmp_path / "a")
 
 
@@ -112,7 +122,11 @@ def test_objects_come_in_chunks_whose_keys_differ(tmp_path, monkeypatch):
 
 def test_expanding_gives_the_rows_that_are_numbered(tmp_path):
     (tmp_path / "a").write_text('[{"n": ["1", "2"]}, {"n": ["3"]}]', encoding="utf-8")
-    table = tables.read(tmp_path / "a", ["n"], lambda objects: [{"n": n if n != "2" else Unusable(n, "is even")} for o in objects for n in o["n"]])
+    table = tables.read(
+        tmp_path / "a",
+        ["n"],
+        lambda objects: [{"n": n if n != "2" else Unusable(n, "is even")} for o in objects for n in o["n"]],
+    )
     assert table.rows["n"].to_list() == ["1", None, "3"]
     assert table.faults.rows() == [(2, "n", "2", "is even")]
 
@@ -122,7 +136,12 @@ def test_the_fast_reader_and_the_one_that_finds_faults_read_the_same(tmp_path, m
     for _ in range(60):
         width = rng.randint(2, 4)
         cells = ["", "a", "바다", 'say "x"', "1,5", "two\nlines", "\r\n", ";", " ", "'", "\t", "NA", '"']
-        tables_.append([[f"c{n}" for n in range(width)], *([rng.choice(cells) for _ in range(width)] for _ in range(rng.randint(0, 6)))])
+        tables_.append(
+            [
+                [f"c{n}" for n in range(width)],
+                *([rng.choice(cells) for _ in range(width)] for _ in range(rng.randint(0, 6))),
+            ]
+        )
     for number, rows in enumerate(tables_):
         with open(tmp_path / str(number), "w", encoding="utf-8", newline="") as file:
             csv.writer(file, quoting=rng.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])).writerows(rows)

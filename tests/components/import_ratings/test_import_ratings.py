@@ -63,7 +63,7 @@ def test_a_file_rates_the_diaries_it_names(inputs, outputs, tmp_path):
     rated = records.read(outputs["rated_diaries"], records.DIARIES)
     assert rated.select("diary_id", "image_id").rows() == [("d3", "p1"), ("d7", "p3")]
     assert result.metrics == {
-        "n_ratings": 3, "n_diaries": 2, "n_raters": 2, "n_simulated": 0, "n_repeated": 1, "n_quarantined": 0, "n_events": 0,
+        "n_ratings": 3, "n_diaries": 2, "n_raters": 2, "n_simulated": 0, "n_repeated": 1, "n_quarantined": 0, "n_unrated": 0, "n_events": 0,
     }  # fmt: skip
 
 
@@ -101,6 +101,14 @@ def test_no_valid_row_is_refused_whatever_is_allowed(inputs, outputs, tmp_path):
     with pytest.raises(InputError, match="Bad rows: 1 of 1, all in .*; mend them, or explain other marks in import_ratings.scale$"):
         config = {"path": csv(tmp_path, "d1,a,2"), "max_quarantined": 1.0}
         stages.execute("import_ratings", config, inputs, outputs)
+
+
+def test_a_sheet_that_is_not_filled_in_to_its_end_is_taken(inputs, outputs, tmp_path):
+    metrics = stages.execute("import_ratings", {"path": csv(tmp_path, "d1,a,1", "d2,a,", "d3,a, ")}, inputs, outputs).metrics
+    assert (metrics["n_ratings"], metrics["n_unrated"], metrics["n_quarantined"]) == (1, 2, 2)
+    with pytest.raises(InputError, match="row 1, field 'rating': was not rated. Bad rows: 2 of 2") as error:
+        stages.execute("import_ratings", {"path": csv(tmp_path, "d1,a,", "d2,a,")}, inputs, outputs)
+    left_aside(error)
 
 
 def left_aside(error):
