@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from memozy.records import RATING_LEVELS
-from memozy.tables.cells import SHOWN
+from memozy.tables.cells import SHOWN, on_one_line
 
 IDS = ("diary_id", "rater_id", "context_id", "image_id")
 UNRATED = "was not rated"  # the reason where there is no mark, as in a sheet that is not filled in to its end
@@ -68,8 +68,8 @@ def shown(field: str) -> pl.Expr:
 
 def listed(names: Iterable[str]) -> str:
     """Names, as many as a line can hold."""
-    names = sorted(name if len(name) <= SHOWN else name[:SHOWN] + "…" for name in names)
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    names = sorted(on_one_line(name) for name in names)
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _rules(texts: bool, scale: Mapping[str, float] | None) -> list[tuple[str, pl.Expr, pl.Expr]]:

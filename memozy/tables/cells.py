@@ -46,12 +46,17 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
+def on_one_line(name: str) -> str:
+    """A column's name as an error tells it."""
+    return shown(" ".join(name.split()))
+
+
 def headed(names: Iterable[object], file: Path) -> list[str]:
     """A header's names, stripped; a nameless column is "". Raises InputError for a name that stands twice."""
     found = ["" if name is None else str(name).strip().lstrip("\ufeff") for name in names]
     for place, name in enumerate(found):
         if name and name in found[:place]:
-            raise InputError("column stands twice", file=file, field=name, remedy="Keep the one that is meant")
+            raise InputError("column stands twice", file=file, field=on_one_line(name), remedy="Keep the one that is meant")
     return found
 
 
