@@ -101,6 +101,7 @@ def _repository(remote: str) -> Iterator[tuple[Path, object, list[logging.LogRec
     if remote.startswith("s3://"):
         from s3fs import S3FileSystem
 
+        os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")  # s3fs repeats what botocore repeats: 49 s where a server dies meanwhile
         S3FileSystem.clear_instance_cache()  # in one process it would keep to the endpoint and credentials it knew first
     url = remote if "://" in remote else os.path.abspath(remote)
     with tempfile.TemporaryDirectory(prefix="memozy-dvc-") as scratch, _listening() as heard:
@@ -116,7 +117,7 @@ def _repository(remote: str) -> Iterator[tuple[Path, object, list[logging.LogRec
 def _reach(remote: str) -> None:
     """Raise InputError where an S3 remote does not answer, or does not let us in.
 
-    DVC would try a dead endpoint 25 times, which takes up to a minute and a half, and not tell why in the end.
+    DVC would try a dead endpoint again and again, up to a minute and a half, and not tell why in the end.
     """
     if not remote.startswith("s3://"):
         return

@@ -153,12 +153,17 @@ def test_a_remote_that_may_only_be_read_says_so(folder, moto, monkeypatch):  # n
     assert logging.getLogger("dvc").handlers == before
 
 
-def test_a_fresh_clone_pulls_by_the_pointer(folder, tmp_path):
+@pytest.mark.parametrize("place", ["folder", "rclone", "moto"])
+def test_a_fresh_clone_pulls_by_the_pointer(folder, tmp_path, monkeypatch, request, place):
     """git keeps pointer and remote; the real `dvc` in a clone, under another home, fetches the folder."""
-    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    origin, clone, url = tmp_path / "origin", tmp_path / "clone", "../kept"
+    if place != "folder":
+        url = f"s3://{BUCKET}/{tmp_path.name}"
+        for name, value in request.getfixturevalue(place).environment.items():
+            monkeypatch.setenv(name, value)
     (origin / ".dvc").mkdir(parents=True)
-    (origin / ".dvc/config").write_text("[core]\n    remote = kept\n['remote \"kept\"']\n    url = ../kept\n")
-    assert pointers.default_remote(origin / "some" / "where") == str(origin / "kept")
+    (origin / ".dvc/config").write_text(f"[core]\n    remote = kept\n['remote \"kept\"']\n    url = {url}\n")
+    assert pointers.default_remote(origin / "some" / "where") == (str(origin / "kept") if place == "folder" else url)
     assert pointers.default_remote(tmp_path) == ""
     version = versions.publish(folder, pointers.default_remote(origin))
     subprocess.run(["git", "init", "-q"], cwd=origin, check=True)
@@ -175,7 +180,7 @@ def test_a_fresh_clone_pulls_by_the_pointer(folder, tmp_path):
     home = {**os.environ, "HOME": str(tmp_path / "home"), "DVC_NO_ANALYTICS": "1"}
     done = subprocess.run([sys.executable, "-m", "dvc", "pull", "-q"], cwd=clone, env=home, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert tree(clone / "set") == tree(folder)
+    assert tree(clone / "set") == tree(folder) and versions.address(clone / "set") == version
     seen = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True).stdout
     assert "set" not in seen
 
