@@ -17,6 +17,7 @@ UPGRADES: tuple[Callable[[Any], None], ...] = ()  # the n-th takes a connection 
 PLACE = "MEMOZY_FEEDBACK"
 WAIT = 60  # seconds for other writers of an SQLite file
 CONNECT = 10  # seconds for a server to answer
+LOCK = 0x6D656D6F7A79  # "memozy": PostgreSQL's advisory locks are numbers
 
 
 @cache
@@ -106,54 +107,44 @@ def where(url: str) -> str:
 def _prepare(engine, url: str, create: bool) -> None:
     """Make the tables, or bring them up to date; of several processes that do so at once, one comes first."""
     from sqlalchemy import insert, update
-    from sqlalchemy.exc import DBAPIError
 
     version = tables()[2]
     current = len(UPGRADES) + 1
-    if _version(engine) is None and not create:
+    with engine.connect() as db:
+        found = _version(db)
+    if found is None and not create:
         raise _no_store(url)
-    for last in (False, False, True):
-        if _version(engine) is not None:
-            break
-        try:
-            with engine.begin() as db:
+    if found is None or found < current:
+        with engine.begin() as db:
+            lock(db)
+            found = _version(db)
+            if found is None:
                 version.metadata.create_all(db)
-                db.execute(insert(version).values(version=current))  # last of all: it says that the tables are there
-        except DBAPIError:
-            if last:
-                raise
-    found = _version(engine)
+                db.execute(insert(version).values(version=current))
+            else:
+                for upgrade in UPGRADES[found - 1 :]:
+                    upgrade(db)
+                db.execute(update(version).values(version=max(found, current)))
+            found = _version(db)
     if found > current:
         raise InputError(f"was made by a newer memozy: its schema is {found}, this one knows {current}", file=where(url),
                          field=PLACE, remedy="Update memozy-rl")  # fmt: skip
-    if found < current:
-        with engine.begin() as db:
-            for upgrade in UPGRADES[lock(db) - 1 :]:
-                upgrade(db)
-            db.execute(update(version).values(version=current))
 
 
-def _version(engine) -> int | None:
+def lock(db) -> None:
+    """Begin a transaction that no other can cross that begins like this; it ends the lock, however it ends.
+
+    In PostgreSQL events are recorded meanwhile, in SQLite they wait.
+    """
+    lite = db.dialect.name == "sqlite"
+    db.exec_driver_sql("BEGIN IMMEDIATE" if lite else f"SELECT pg_advisory_xact_lock({LOCK})")
+
+
+def _version(db) -> int | None:
     from sqlalchemy import inspect, select
 
     version = tables()[2]
-    if not inspect(engine).has_table(version.name):
-        return None
-    with engine.connect() as db:
-        return db.scalar(select(version.c.version))
-
-
-def lock(db) -> int:
-    """Wait for the one lock of claimers and upgrades, held until the transaction ends, however it does; the schema's version.
-
-    To touch a row takes it in any database: in PostgreSQL from who touches the same row, not from who records events; in
-    SQLite from every writer.
-    """
-    from sqlalchemy import select, update
-
-    version = tables()[2]
-    db.execute(update(version).values(version=version.c.version))
-    return db.scalar(select(version.c.version))
+    return db.scalar(select(version.c.version)) if inspect(db).has_table(version.name) else None
 
 
 def _no_store(url: str) -> InputError:

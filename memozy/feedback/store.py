@@ -14,14 +14,13 @@ from typing import Any
 
 import polars as pl
 
-from memozy.feedback import schema
+from memozy.feedback import queries, schema
 from memozy.feedback.events import checked, timed
 from memozy.records import EVENTS, InputError
 
 DEFAULT = "sqlite:///feedback.sqlite"
 MOST = 50_000  # events in a batch, which bounds memory
-CHUNK = 1_000  # events looked at together, and
-ROWS = 50  # those in one statement; psycopg takes twice the time for a statement it can't keep
+CHUNK = 1_000  # events written in one statement
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Store:
         # -0 becomes 0: SQLite forgets its sign, and PostgreSQL keeps it
         whole = whole.with_columns(propensity=pl.when(pl.col("propensity") == 0).then(0.0).otherwise("propensity"))
         with self._writing(create=True) as db:
-            n_new = sum(_insert(db, some, file) for some in whole.iter_slices(CHUNK))
+            n_new = sum(queries.insert(db, some, file) for some in whole.iter_slices(CHUNK))
         return Added(n_new, events.height - n_new)
 
     def claim(self, most: int = MOST) -> int:
@@ -116,7 +115,7 @@ class Store:
         with self._writing() as db:
             schema.lock(db)
             number = db.scalar(insert(batches).values(n_events=0, published=False).returning(batches.c.batch))
-            e, whole = _whole()
+            e, whole = queries.whole()
             first = case((e.c.kind == "shown", 0), else_=1)
             some = whole.order_by(e.c.shown_id, first, e.c.event_id).limit(most).subquery()
             of_these = events.c.event_id.in_(some.select())
@@ -142,7 +141,9 @@ class Store:
 
         events = schema.tables()[0]
         with self._reading() as db:
-            return _frame(db, select(*_columns(events)).where(events.c.batch == batch.number)).sort("event_id")
+            return queries.frame(db, select(*queries.columns(events)).where(events.c.batch == batch.number)).sort(
+                "event_id"
+            )
 
     def pin(self, batch: Batch, sha256: str) -> str:
         """The digest of the batch's bytes: this one, or the one that was there first."""
@@ -169,20 +170,20 @@ class Store:
         from sqlalchemy import or_, select
 
         events, batches, _ = schema.tables()
-        _, whole = _whole()
+        _, whole = queries.whole()
         claimed = select(batches.c.batch).where(~batches.c.published)
         fresh = or_(events.c.event_id.in_(whole), events.c.batch.in_(claimed))
         about = select(events.c.shown_id).where(fresh)
         with self._reading() as db:
-            asked = select(*_columns(events), fresh.label("new")).where(or_(fresh, events.c.event_id.in_(about)))
-            return timed(_frame(db, asked, new=pl.Boolean).sort("event_id"))
+            asked = select(*queries.columns(events), fresh.label("new")).where(or_(fresh, events.c.event_id.in_(about)))
+            return timed(queries.frame(db, asked, new=pl.Boolean).sort("event_id"))
 
     def status(self) -> Status:
         """How many events of which kind there are, and how far they are."""
         from sqlalchemy import func, select
 
         events, batches, _ = schema.tables()
-        _, whole = _whole()
+        _, whole = queries.whole()
         with self._reading() as db:
             kinds = dict(db.execute(select(events.c.kind, func.count()).group_by(events.c.kind)).tuples().all())
             n_new = db.scalar(select(func.count()).select_from(whole.subquery()))
@@ -204,7 +205,7 @@ class Store:
 
     @contextmanager
     def _writing(self, create: bool = False) -> Iterator:
-        """A transaction. Its first statement must write: SQLite then waits for other writers, and else would give up."""
+        """A transaction. Its first statement writes or locks: SQLite waits for other writers then, and later gives up."""
         if create and "_opened" not in self.__dict__:
             self._opened = schema.connect(self.url, create=True)
         with schema.explained(self.url), self._opened.begin() as db:
@@ -217,46 +218,3 @@ def open_store(url: str | None = None) -> Store:
     Without one, at the URL in the environment variable MEMOZY_FEEDBACK; without that, at DEFAULT.
     """
     return Store(url or os.environ.get(schema.PLACE) or DEFAULT)
-
-
-def _insert(db, events: pl.DataFrame, file: object) -> int:
-    """How many of the events (EVENTS and `row`) were new. Raises InputError for one that is there in other words."""
-    from sqlalchemy import select
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    table = schema.tables()[0]
-    insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[db.dialect.name]
-    rows = events.drop("row").to_dicts()
-    ours = insert(table).on_conflict_do_nothing().returning(table.c.event_id)
-    new = set(db.scalars(ours, rows, execution_options={"insertmanyvalues_page_size": ROWS}))
-    there = events.filter(~pl.col("event_id").is_in(list(new)))
-    if there.height:
-        asked = select(*_columns(table)).where(table.c.event_id.in_(there["event_id"].to_list()))
-        known = {row["event_id"]: row for row in db.execute(asked).mappings()}
-        for event in there.to_dicts():
-            other = [name for name in EVENTS.fields if event[name] != known[event["event_id"]][name]]
-            if other:
-                raise InputError(f"is in the store with another '{other[0]}'", file=file, row=event["row"] if file else None,
-                                 field="event_id", value=event["event_id"],
-                                 remedy="An event never changes: give the new one an id of its own")  # fmt: skip
-    return len(new)
-
-
-def _whole():
-    """The events, and a query for the ids of those that are in no batch and don't wait."""
-    from sqlalchemy import func, select
-
-    e = schema.tables()[0].alias("e")
-    shown = schema.tables()[0].alias("shown")
-    text = func.coalesce(func.nullif(e.c.draft, ""), func.nullif(shown.c.draft, ""))
-    about = (shown.c.event_id == e.c.shown_id) & (shown.c.kind == "shown")
-    drafted = (e.c.kind != "edit") | text.is_not(None)
-    return e, select(e.c.event_id).join(shown, about).where(e.c.batch.is_(None), drafted)
-
-
-def _columns(events) -> list:
-    return [events.c[name] for name in EVENTS.fields]
-
-
-def _frame(db, asked, **more: Any) -> pl.DataFrame:
-    return pl.DataFrame(db.execute(asked).tuples().all(), schema=EVENTS.dtypes | more, orient="row")

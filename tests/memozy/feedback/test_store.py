@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -58,6 +59,12 @@ def test_an_event_told_again_counts_once_and_never_changes(url):
         assert not store.record(**reaction("r", "s2")) and store.record(
             **shown("s3")
         )  # nothing of a refused log was kept
+
+
+def test_threads_share_a_store(url):
+    with open_store(url) as store, ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(lambda n: store.record(**shown(f"s{n % 40}")), range(120)))
+        assert (told.count(True), store.status().n_new) == (40, 40)
 
 
 @pytest.mark.parametrize(
