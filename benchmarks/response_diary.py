@@ -42,8 +42,9 @@ from memozy import policies
 from memozy.environments.config import EnvironmentConfig
 from memozy.environments.prompt_qna import evaluate, kinds_of
 from memozy.fine_tuning import reply_logprobs
+from memozy.generation import generate
 from memozy.ledger import IN_MEMORY, open_ledger
-from memozy.modeling import LanguageModel, generate
+from memozy.modeling import LanguageModel
 from memozy.records import ARMS, OVERSAMPLED, fill, read_jsonl, write, write_jsonl
 from memozy.reward import RewardModel
 from memozy.weights import Weights

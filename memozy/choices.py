@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from memozy.modeling import LanguageModel, left_pad
+from memozy.generation import left_pad
+from memozy.modeling import LanguageModel
 
 # of a batch, padding and shared tokens included: the keys and values of all of them lie in memory
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 32768}

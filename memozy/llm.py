@@ -161,7 +161,7 @@ class LocalChat:
     def _batch(self, prompts: list[str], seed: int) -> list[Answer]:
         import torch
 
-        from memozy.modeling import generate
+        from memozy.generation import generate
 
         asked = [self.lm.chat_ids(p) for p in prompts]
         replies = generate(

@@ -1,4 +1,4 @@
-"""Load language models, turn chats into tokens, generate and score. Shapes: B rows, T tokens, V vocabulary.
+"""Load language models, turn chats into tokens, keep the state of a training.
 
 Everything here works with any `transformers` causal LM: the micro-world's tiny models, a hub model, or
 one with a LoRA adapter. Nothing is pickled: weights are safetensors.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from memozy.records import InputError
@@ -90,89 +90,6 @@ class LanguageModel:
         return self.tokenizer.decode(reply, skip_special_tokens=True).strip()
 
 
-@dataclass
-class Replies:
-    """What `generate` returns, one entry per prompt and in the prompts' order."""
-
-    tokens: list[list[int]] = field(default_factory=list)  # EOS included where it was drawn
-    logprobs: list[list[float]] = field(default_factory=list)  # of each drawn token, at the sampling temperature
-    finished: list[bool] = field(default_factory=list)  # ended by EOS rather than by max_new_tokens
-
-
-@torch.no_grad()
-def generate(
-    lm: LanguageModel,
-    prompts: Sequence[Sequence[int]],
-    *,
-    max_new_tokens: int,
-    temperature: float,
-    rng: torch.Generator,
-    batch_size: int = 256,
-    rows: slice = slice(None),
-) -> Replies:
-    """Sample one reply per prompt (ancestral sampling from softmax(logits / temperature)).
-
-    A token is the inverse of its distribution function at a uniform number that belongs to its row and position, all
-    of them drawn from `rng` beforehand: so neither the batch nor who left it, nor the machine that a row is on, changes
-    a reply, but by rounding. Prompts are taken in order of length, and a row leaves its batch soon after its EOS.
-    rows: only these prompts are answered, as they would be among all.
-    """
-    if temperature <= 0:
-        raise ValueError(f"temperature must be positive; got {temperature}")
-    uniforms = torch.rand(len(prompts), max_new_tokens, generator=rng, dtype=torch.float64)[rows]  # [B, R]
-    prompts = prompts[rows]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    replies = Replies([[]] * len(prompts), [[]] * len(prompts), [False] * len(prompts))
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        _generate_batch(lm, [prompts[i] for i in batch], batch, replies, uniforms[batch].to(lm.device), temperature)
-    return replies
-
-
-def _generate_batch(lm, prompts, rows, replies, uniforms, temperature) -> None:
-    ids, mask = (t.to(lm.device) for t in left_pad(prompts, lm.pad_id))  # [B, T]
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)  # [B, T]
-    cache = DynamicCache()
-    alive = torch.arange(len(prompts), device=lm.device)  # which of the batch's rows are still in it
-    drawn: list[list[int]] = [[] for _ in prompts]
-    logps: list[list[float]] = [[] for _ in prompts]
-    done = torch.zeros(len(prompts), dtype=torch.bool, device=lm.device)
-    for step in range(uniforms.shape[1]):
-        out = lm.model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
-            logits_to_keep=1,
-        )  # fmt: skip
-        logp = torch.log_softmax(out.logits[:, -1].float() / temperature, dim=-1)  # [B, V]
-        token = inverse_cdf(logp, uniforms[alive, step, None])  # [B, 1]
-        picked = logp.gather(1, token)[:, 0].tolist()
-        ended = done.tolist()
-        for slot, row, t, lp in zip(range(len(ended)), alive.tolist(), token[:, 0].tolist(), picked, strict=True):
-            if not ended[slot]:
-                drawn[row].append(t)
-                logps[row].append(lp)
-        done |= token[:, 0] == lm.eos_id
-        if done.all():
-            break
-        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
-        ids, positions = token, positions[:, -1:] + 1
-        if done.sum() * 4 >= len(done):  # a quarter is idle: worth the copy of the cache
-            keep = (~done).nonzero()[:, 0]
-            cache.batch_select_indices(keep)
-            alive, ids, mask, positions, done = alive[keep], ids[keep], mask[keep], positions[keep], done[keep]
-    for row, tokens, lps in zip(rows, drawn, logps, strict=True):
-        replies.tokens[row], replies.logprobs[row] = tokens, lps
-        replies.finished[row] = bool(tokens) and tokens[-1] == lm.eos_id
-
-
-def inverse_cdf(logp: Tensor, uniforms: Tensor) -> Tensor:
-    """The token at which the distribution function first exceeds u, [B, 1]; logp [B, V], uniforms [B, 1] in [0, 1).
-
-    A token of probability 0 is never drawn: the function does not grow at it.
-    """
-    total = logp.double().exp().cumsum(dim=-1)  # [B, V]
-    return torch.searchsorted(total, uniforms * total[:, -1:], right=True).clamp(max=logp.shape[-1] - 1)
-
-
 def training_state(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Weights and optimiser moments as flat tensors, all that AdamW's next step depends on besides the gradient.
 
@@ -204,14 +121,6 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     scratch = path.with_suffix(".tmp")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, scratch)
     scratch.replace(path)
-
-
-def left_pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Token rows of unequal length -> (ids [B, T], attention mask [B, T]), padding on the left."""
-    width = max(len(r) for r in rows)
-    ids = torch.tensor([[pad_id] * (width - len(r)) + list(r) for r in rows])
-    mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows])
-    return ids, mask
 
 
 def _four_bit(weights: Weights) -> dict:

@@ -136,7 +136,7 @@ def sample(folder: Path, n: int, *, max_new_tokens: int, temperature: float, see
     """
     import torch
 
-    from memozy.modeling import generate
+    from memozy.generation import generate
 
     policy = load(folder)
     asked = list(queries or policy.queries)

@@ -4,7 +4,8 @@ import random
 
 import torch
 
-from memozy.modeling import LanguageModel, generate
+from memozy.generation import generate
+from memozy.modeling import LanguageModel
 from memozy.records import fill
 from microworld.contexts import sample_contexts
 from microworld.instructions import INSTRUCTIONS, held_out, properties, sample_instructions, template

@@ -9,7 +9,8 @@ from components.sample_and_filter.config import Config
 from components.sample_and_filter.selection import Sample, best, contrasts, expected_at_random
 from memozy import policies
 from memozy.environments import FLOOR, Environment, open_environment
-from memozy.modeling import LanguageModel, generate
+from memozy.generation import generate
+from memozy.modeling import LanguageModel
 from memozy.records import QUERIES, InputError, read_jsonl, write_jsonl
 from memozy.reward import RewardModel, ScoreCache
 from memozy.stages import OptionalIn, Out, Progress, Result, Work

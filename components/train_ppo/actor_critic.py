@@ -51,16 +51,18 @@ class ActorCritic(nn.Module):
         """The parameters that training changes: the adapter, or what of it is in the top layers, and the value head."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
-    def forward(
-        self, batch: Batch, temperature: float, below: Tensor | None = None, logp: bool = True
-    ) -> tuple[Tensor | None, Tensor]:
-        """-> log-probs of the response tokens [b, R] or None, values of the states before each and after the last [b, R+1].
+    def forward(self, batch: Batch, temperature: float, below: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """-> log-probs of the response tokens [b, R], values of the states before each and after the last [b, R+1].
 
         Both float32; log-probs are 0 outside the mask, values repeat the last. below: what `below` returned.
         """
         hidden = self._hidden(batch, below)  # [b, T, H]
-        values = self.value_head(hidden.float())[..., 0].gather(1, batch.states)  # [b, R + 1]
-        return self._logp(hidden, batch, temperature) if logp else None, values
+        values = self.value(hidden.float()).gather(1, batch.states)  # [b, R + 1]
+        return self._logp(hidden, batch, temperature), values
+
+    def value(self, states: Tensor) -> Tensor:
+        """What states are worth, [...]: last hidden states [..., H], float32."""
+        return self.value_head(states)[..., 0]
 
     @contextmanager
     def reference(self) -> Iterator[None]:

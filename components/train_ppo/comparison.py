@@ -6,7 +6,8 @@ import torch
 from components.train_ppo.checkpoints import Checkpoints
 from components.train_ppo.config import Config
 from memozy.environments import Environment
-from memozy.modeling import LanguageModel, generate
+from memozy.generation import generate
+from memozy.modeling import LanguageModel
 
 
 def compare(lm: LanguageModel, checkpoints: Checkpoints, environment: Environment, config: Config, kept: int,

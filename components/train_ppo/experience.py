@@ -12,7 +12,7 @@ from components.train_ppo.batching import Rollouts, micro_batches
 from components.train_ppo.config import Config
 from components.train_ppo.gae import gae
 from components.train_ppo.losses import overlong_penalty, token_rewards
-from memozy.modeling import Replies
+from memozy.generation import Replies
 
 
 @dataclass(frozen=True)
@@ -29,27 +29,26 @@ class Experience:
     @classmethod
     @torch.no_grad()
     def of(cls, actor: ActorCritic, queries: Sequence[Sequence[int]], replies: Replies, config: Config) -> "Experience":
-        """Two forwards in all: the policy's, for the values, and the reference's.
+        """One forward, the reference's, where log-probs and values were captured while decoding in float32.
 
-        In float32 the log-probs captured while decoding are what training starts from, where there are any. In less,
-        batches of another shape round differently, so they are computed again as training computes them: the first
-        ratios are 1.
+        In less, batches of another shape round differently, so both are computed again as training computes them: the
+        first ratios are 1. So they are where nothing was captured.
         """
         device = actor.lm.device
         rollouts = Rollouts.pack(queries, replies.tokens, device)
         mask = rollouts.mask()
-        captured = bool(replies.logprobs) and actor.model.dtype == torch.float32
+        captured = any(replies.values) and actor.model.dtype == torch.float32
         old_logp, ref_logp, values = torch.zeros_like(mask), torch.zeros_like(mask), pad(torch.zeros_like(mask), (0, 1))
         if captured:
-            old_logp[mask > 0] = torch.tensor([lp for row in replies.logprobs for lp in row], device=device)
+            for i, (lps, worths) in enumerate(zip(replies.logprobs, replies.values, strict=True)):
+                old_logp[i, : len(lps)] = torch.tensor(lps, device=device)
+                values[i, : len(worths)] = torch.tensor(worths, device=device)
         groups = micro_batches(rollouts.lengths.tolist(), config.micro_batch_tokens)
         below = actor.below(rollouts, groups)
         batches = [(index, rollouts.batch(index)) for index in (torch.tensor(group, device=device) for group in groups)]
-        for index, batch in batches:
+        for index, batch in () if captured else batches:
             r = batch.mask.shape[1]
-            logp, values[index, : r + 1] = actor(batch, config.temperature, below, logp=not captured)
-            if not captured:
-                old_logp[index, :r] = logp
+            old_logp[index, :r], values[index, : r + 1] = actor(batch, config.temperature, below)
         with actor.reference():
             for index, batch in batches:
                 ref_logp[index, : batch.mask.shape[1]] = actor(batch, config.temperature, below)[0]

@@ -21,7 +21,7 @@ from components.train_ppo.losses import adapt_kl_coef, explained_variance, kl_k1
 from components.train_ppo.measures import distinct, distinct_2
 from components.train_ppo.ranks import Ranks
 from memozy.environments import Environment
-from memozy.modeling import generate
+from memozy.generation import generate
 
 SAMPLES = 4  # rollouts of an update that are shown
 
@@ -47,7 +47,7 @@ class PPO:
         ids = {query: lm.chat_ids(query) for query in set(queries)}
         with self.actor.merged():
             replies = generate(lm, [ids[q] for q in queries], max_new_tokens=c.max_new_tokens, temperature=c.temperature,
-                               rng=_generator(c.seed, update, 0), rows=mine)  # fmt: skip
+                               rng=_generator(c.seed, update, 0), rows=mine, value=self.actor.value)  # fmt: skip
         queries, texts = queries[mine], [lm.text(tokens) for tokens in replies.tokens]
         times.append(time.monotonic())
         scored = self.environment.score(queries, texts)

@@ -20,7 +20,8 @@ from components.train_ppo.experience import Experience
 from components.train_ppo.losses import adapt_kl_coef, kl_k1, kl_k3
 from components.train_ppo.measures import distinct, distinct_2
 from memozy.environments import Environment
-from memozy.modeling import Replies, load_training_state, training_state
+from memozy.generation import Replies
+from memozy.modeling import load_training_state, training_state
 from memozy.records import InputError
 
 TRAINERS = {"rloo": (RLOOTrainer, RLOOConfig), "grpo": (GRPOTrainer, GRPOConfig)}

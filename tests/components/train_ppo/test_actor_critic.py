@@ -17,7 +17,8 @@ from transformers import (
 
 from components.train_ppo.actor_critic import ActorCritic
 from components.train_ppo.batching import Rollouts
-from memozy.modeling import LanguageModel, generate
+from memozy.generation import generate
+from memozy.modeling import LanguageModel
 from memozy.policies import ADAPTER
 from memozy.records import InputError
 from tests.fakes import QUERIES, tiny_lm, tokenizer
@@ -27,7 +28,7 @@ from tests.ppo import policy_of
 def rollouts(actor, n=6, temperature=1.0, max_new_tokens=16):
     queries = [actor.lm.chat_ids(QUERIES[i % 2]) for i in range(n)]  # ragged on purpose
     rng = torch.Generator().manual_seed(1)
-    replies = generate(actor.lm, queries, max_new_tokens=max_new_tokens, temperature=temperature, rng=rng)
+    replies = generate(actor.lm, queries, max_new_tokens=max_new_tokens, temperature=temperature, rng=rng, value=actor.value)
     return Rollouts.pack(queries, replies.tokens), replies
 
 
@@ -139,7 +140,18 @@ def test_training_log_probs_equal_those_captured_while_generating(temperature, m
         rows, replies = rollouts(actor, temperature=temperature)
     logp, _ = actor(everything(rows), temperature)
     for row, captured in zip(logp.detach(), replies.logprobs, strict=True):
-        assert np.abs(row[: len(captured)].numpy() - captured).max() < 1e-5
+        assert np.abs(row[: len(captured)].numpy() - captured).max() < 1e-5 / temperature  # which divides rounding too
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_values_equal_those_captured_while_generating(family):
+    actor = of_family(family)
+    torch.nn.init.normal_(actor.value_head.weight)
+    with actor.merged():
+        rows, replies = rollouts(actor)
+    _, values = actor(everything(rows), 1.0)
+    for row, captured in zip(values.detach(), replies.values, strict=True):
+        np.testing.assert_allclose(row[: len(captured)].numpy(), captured, atol=1e-4)  # of values up to 10
 
 
 def test_merged_weights_say_what_the_adapter_says_and_leave_no_trace():
