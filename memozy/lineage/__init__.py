@@ -6,6 +6,7 @@ common, and the arithmetic on rows, which knows neither.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,12 +48,23 @@ class Origin:
 
 
 def given(steps: Sequence[Step]) -> list[dict[str, str]]:
-    """The files that people gave to a run: stage, setting, place and digest of each."""
-    return [
-        {"stage": step.stage, "setting": name.removeprefix("config."),
-         "place": str(step.settings.get(name.removeprefix("config."), "")), "sha256": digest}
-        for step in steps for name, digest in step.inputs.items() if name.startswith("config.")
+    """The files that people gave to a run: stage, setting, place and digest of each; those that ratings came from first."""
+    found = [
+        {"stage": step.stage, "setting": setting, "place": _place(step.settings, setting), "sha256": digest}
+        for step in steps for name, digest in step.inputs.items()
+        if (setting := name.removeprefix("config.")) != name
     ]  # fmt: skip
+    return sorted(found, key=lambda each: (each["stage"] != "import_ratings", each["stage"], each["setting"]))
+
+
+def _place(settings: Mapping[str, Any], setting: str) -> str:
+    """The value of a setting; `path.1` is the second of `path`, which the tracking store keeps as text."""
+    if setting in settings:
+        return str(settings[setting])
+    name, _, number = setting.rpartition(".")
+    several = settings.get(name, ())
+    several = ast.literal_eval(several) if isinstance(several, str) else several
+    return str(several[int(number)]) if number.isdigit() and int(number) < len(several) else ""
 
 
 def count(data: DataSet) -> dict[str, Any]:

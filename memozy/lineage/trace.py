@@ -130,7 +130,7 @@ def lines(told: dict[str, Any]) -> list[str]:
 
 
 def _back_lines(told: dict[str, Any]) -> list[str]:
-    shown = [f"{told['of']}, made by the run '{told['run'] or 'unknown'}' ({_list(told['stages'])})",
+    shown = [f"{told['of']}, made by the run '{told['run'] or 'unknown'}' in {len(told['stages'])} stages",
              f"Data version {told['data_version']}, found in {told['found_in']}; its rows make up this version."]  # fmt: skip
     if told["links"] is None:
         shown.append("The run's folder is not here: which stage read what is known from the tracking store only.")
@@ -138,7 +138,10 @@ def _back_lines(told: dict[str, Any]) -> list[str]:
         broken = [f"{each['stage']} read a '{each['input']}'" for each in told["broken"]]
         shown.append(f"{told['links']} links between its stages hold, by SHA-256."
                      + (f" NOT to be found any more: {_list(broken)}." if broken else ""))  # fmt: skip
-    shown += [f"  {each['stage']}.{each['setting']}: {changes.shown(each['place'])}, SHA-256 {each['sha256'][:12]}…" for each in told["given"]]
+    files: dict[tuple[str, str], list[str]] = {}
+    for each in told["given"]:
+        files.setdefault((each["place"], each["sha256"]), []).append(f"{each['stage']}.{each['setting']}")
+    shown += [f"  {changes.shown(place)}, SHA-256 {sha[:12]}…, of {_list(users)}" for (place, sha), users in files.items()]
     shown.append(f"{told['ratings']} ratings of {told['diaries']} diaries; {_counts(told['classes'])}")
     shown.append(f"  from {_counts(told['sources'])}")
     shown.append(f"  by {_counts(told['raters'])}")

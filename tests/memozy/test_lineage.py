@@ -64,8 +64,8 @@ def make_run(root: Path, rows, remote: str, sheet: Path) -> tuple[str, str]:
         pinned = {"version": versions.publish(file.parent / "validated", remote), "n_ratings": len(rows), "n_diaries": len(ids)}
         file.write_text(json.dumps(pinned))
 
-    taken = finish(root, "import_ratings", "1", {"config.path": digest(sheet)}, {"ratings": ratings.write_parquet},
-                   {"path": str(sheet)}, 1.0)  # fmt: skip
+    taken = finish(root, "import_ratings", "1", {"config.path.1": digest(sheet)}, {"ratings": ratings.write_parquet},
+                   {"path": ["s3://bucket/b.xlsx", str(sheet)]}, 1.0)  # fmt: skip
     checked = finish(root, "validate_data", "2", {"ratings": digest(taken / "ratings")}, {"validated": validated, "version": version},
                      {"remote": remote}, 2.0)  # fmt: skip
     rated = pl.DataFrame([{"diary_id": i, "group_id": i, "context_id": "c", "text": "글", "rating": 0.0, "n_raters": 1, "split": SPLITS[i]}
@@ -140,7 +140,7 @@ def test_a_model_a_prompt_and_a_run_lead_to_the_very_rows(known, tmp_path, model
     assert told["links"] == 5 and told["broken"] == []  # ratings, validated, rated, version, pulls
     assert told["stages"] == ["evaluate_prompts", "import_ratings", "register_models", "split_data", "validate_data"]
     [sheet] = told["given"]
-    assert (sheet["stage"], sheet["setting"], sheet["sha256"]) == ("import_ratings", "path", digest(Path(sheet["place"])))
+    assert (sheet["stage"], sheet["setting"], sheet["sha256"]) == ("import_ratings", "path.1", digest(Path(sheet["place"])))
     written = pl.read_parquet(tmp_path / "rows.parquet")
     ratings = written.filter(kind="rating").sort("diary_id", "rater_id")
     assert ratings.select("diary_id", "rater_id", "rating", "source").rows() == sorted(FIRST)

@@ -153,7 +153,7 @@ def test_a_remote_that_may_only_be_read_says_so(folder, moto, monkeypatch):  # n
     assert logging.getLogger("dvc").handlers == before
 
 
-@pytest.mark.parametrize("place", ["folder", "rclone", "moto"])
+@pytest.mark.parametrize("place", ["folder", "rclone"])
 def test_a_fresh_clone_pulls_by_the_pointer(folder, tmp_path, monkeypatch, request, place):
     """git keeps pointer and remote; the real `dvc` in a clone, under another home, fetches the folder."""
     origin, clone, url = tmp_path / "origin", tmp_path / "clone", "../kept"
