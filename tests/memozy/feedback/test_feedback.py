@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from memozy.feedback import Allocation, draw, outcomes, read_allocation, read_events
+from memozy.feedback import Allocation, draw, outcomes, read_allocation, read_events, read_log
 from memozy.records import InputError, write_jsonl
 
 DRAFT = "오늘 바다에 갔다. 파도가 잔잔했다."
@@ -69,6 +69,13 @@ def test_what_is_told_twice_counts_once(logged):
     twice = (*once, reaction("b", "1", "dislike"), once[1], once[0])  # the like's repeat is not the last reaction
     assert read_events(logged(*twice)).height == 3
     assert outcomes(read_events(logged(*twice)))["value"].to_list() == [-1]
+
+
+def test_a_log_may_be_parquet(logged, tmp_path):
+    path = logged(shown("2"), reaction("b", "1", "like", at="2025-03-01T10:00:00+09:00"), shown("1"))
+    read_log(path).write_parquet(tmp_path / "events")  # whatever its name
+    assert read_events(tmp_path / "events").equals(read_events(path))
+    assert read_events(path)["event_id"].to_list() == ["2", "b", "1"]
 
 
 @pytest.mark.parametrize(
