@@ -106,6 +106,7 @@ export function onRankKey(event, key) {
     const on = held() !== card;
     if (held()) hold(held(), false);
     hold(card, on);
+    say(fill(on ? words.held : words.at, { n: cards().indexOf(card) + 1 }), "");
   } else if (key === "=") tie(card);
   else if (key === "Escape") hold(card, false);
 }

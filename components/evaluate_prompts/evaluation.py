@@ -113,7 +113,7 @@ class Evaluation:
         """Items for people to rate: the arm hidden."""
         by_id = dict(zip(self.context_ids, self.contexts, strict=True))
         return [
-            {"item_id": self.item(pull), "rater_id": name, "text": pull["text"], "rating": ""}
+            {"diary_id": self.item(pull), "rater_id": name, "text": pull["text"], "rating": ""}
             | {slot: by_id[pull["context_id"]].get(slot) for slot in SLOTS}
             for pull, name in self.asked(pulls)
         ]

@@ -7,21 +7,21 @@ from memozy import sheets
 from memozy.records import RATING_LEVELS, InputError
 from memozy.tables import read_rows
 
-COLUMNS = ("item_id", "rater_id", "place", "people", "mood", "photo", "text", "rating")
+COLUMNS = ("diary_id", "rater_id", "place", "people", "mood", "photo", "text", "rating")
 
 
 def write_sheets(items: Iterable[dict], folder: Path) -> None:
     """`<rater_id>.csv` for every rater of the items, each in the order of the items' blinded names."""
     folder.mkdir(parents=True, exist_ok=True)
     by_rater: dict[str, list[dict]] = {}
-    for item in sorted(items, key=lambda item: item["item_id"]):
+    for item in sorted(items, key=lambda item: item["diary_id"]):
         by_rater.setdefault(item["rater_id"], []).append(item)
     for rater, own in by_rater.items():
         sheets.write(folder / f"{rater}.csv", COLUMNS, own)
 
 
 def read_sheets(path: str, known: set[str]) -> dict[tuple[str, str], float]:
-    """(item_id, rater_id) -> rating, from a filled-in sheet (CSV, XLSX, …) or a folder of them.
+    """(diary_id, rater_id) -> rating, from a filled-in sheet (CSV, XLSX, …) or a folder of them.
 
     Rows without a rating are passed over. known: the items that were asked about. Raises InputError.
     """
@@ -35,7 +35,7 @@ def read_sheets(path: str, known: set[str]) -> dict[tuple[str, str], float]:
             if str(row.get("rating") or "").strip():
                 key, level = _rating(row, file, number, known)
                 if found.setdefault(key, level) != level:
-                    raise InputError("has another rating by the same rater", file=file, row=number, field="item_id",
+                    raise InputError("has another rating by the same rater", file=file, row=number, field="diary_id",
                                      value=key[0], remedy="Keep the one that is meant")  # fmt: skip
     if not found:
         raise InputError("holds no ratings", file=path, field="rating", remedy="Fill in the column 'rating'")
@@ -43,8 +43,8 @@ def read_sheets(path: str, known: set[str]) -> dict[tuple[str, str], float]:
 
 
 def _rating(row: dict, file: Path, number: int, known: set[str]) -> tuple[tuple[str, str], float]:
-    if row.get("item_id") not in known:
-        raise InputError("was not asked for", file=file, row=number, field="item_id", value=row.get("item_id"),
+    if row.get("diary_id") not in known:
+        raise InputError("was not asked for", file=file, row=number, field="diary_id", value=row.get("diary_id"),
                          remedy="Fill in the to_rate of the evaluation in 'previous'")  # fmt: skip
     rater = str(row.get("rater_id") or "").strip()
     if not rater:
@@ -57,4 +57,4 @@ def _rating(row: dict, file: Path, number: int, known: set[str]) -> tuple[tuple[
     if level not in RATING_LEVELS:
         raise InputError("is not a rating", file=file, row=number, field="rating", value=value,
                          remedy="Allowed: -1, -0.5, 0, 0.5, 1")  # fmt: skip
-    return (row["item_id"], rater), level
+    return (row["diary_id"], rater), level

@@ -8,8 +8,9 @@ import pytest
 
 from annotation.answers import Answers
 from annotation.desk import Refused
-from annotation.items import Item
+from annotation.items import Item, read
 from annotation.tasks import ENOUGH, Rank, Rate
+from components.evaluate_prompts.sheet import read_sheets, write_sheets
 
 DIARIES = [
     Item(f"d{n}", (f"글 {n}",), {"context_id": f"c{n}", "image_id": f"p{n}"}, {"place": "해운대"}) for n in range(24)
@@ -59,6 +60,18 @@ def test_a_rating_is_a_row_that_stands_alone(desk):
         "rating": -0.5,
         "text": "글 3",
     }
+
+
+def test_what_an_evaluation_asks_is_rated_on_the_page_too(desk, tmp_path):
+    asked = [
+        {"diary_id": f"d{n}", "rater_id": "kim", "place": "해운대", "text": text, "rating": ""}
+        for n, text in enumerate(["=1+1", "바다"])
+    ]
+    write_sheets(asked, tmp_path / "to_rate")
+    page = desk(items=read(tmp_path / "to_rate/kim.csv"))
+    rate_all(page, "kim", lambda place: (-1.0, 0.5)[place])
+    answered = page.answers.path.rename(tmp_path / "to_rate/kim.jsonl")  # beside the sheet, which stays empty
+    assert read_sheets(str(answered.parent), {"d0", "d1"}) == {("d0", "kim"): -1.0, ("d1", "kim"): 0.5}
 
 
 def test_one_rater_sees_every_diary_once(desk):

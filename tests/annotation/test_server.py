@@ -1,13 +1,22 @@
 """Who may speak to the page, and what it gives out: plain HTTP, as an attacker would speak it."""
 
 import json
-from http.client import HTTPConnection
+import random
+import re
+import signal
+import threading
+import time
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from types import SimpleNamespace
 
 import pytest
 
+from annotation.answers import Answers
 from annotation.items import Item
+from annotation.tasks import Rate
 from memozy.records import InputError
-from tests.annotation.serving import serving
+from tests.annotation.serving import Command, serving
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -131,3 +140,46 @@ def test_a_port_that_is_taken_is_said(served, tmp_path):
     with pytest.raises(InputError, match=r"field '--port', value \d+: cannot be used"):
         with serving([], tmp_path / "other.jsonl", port=served.server_port):
             pass
+
+
+def test_killed_at_any_moment_it_keeps_what_it_said_was_saved_and_nothing_else(table, tmp_path):
+    out, levels, rng = tmp_path / "ratings.jsonl", (-1.0, -0.5, 0.0, 0.5, 1.0), random.Random(1)
+    diaries = table([{"diary_id": f"d{n}", "text": f"글 {n}"} for n in range(3000)])
+    saved: dict[str, dict] = {name: {} for name in ("kim", "lee", "park")}  # by rater: place -> level
+
+    def work(server, rater, doubtful):
+        """Answers and takes back until the server is gone; `doubtful`: the step that it did not answer to."""
+        rng, mine = random.Random(rater), saved[rater]
+        place = len(mine)
+        with suppress(OSError, HTTPException):
+            while True:
+                step = "undo" if mine and rng.random() < 0.2 else "answer"
+                told = {"rater": rater, "place": place, "value": rng.choice(levels)}
+                doubtful[rater] = place - 1 if step == "undo" else place
+                assert speak(server, "POST", step, json.dumps(told))[0] == 200
+                if step == "undo":
+                    place -= 1
+                    del mine[place]
+                else:
+                    mine[place] = told["value"]
+                    place += 1
+
+    for _ in range(3):
+        command, doubtful = Command(diaries, "--out", out, "--double", "1"), {}
+        _, port, word = re.match(r"http://([^:]+):(\d+)/(.+)/", command.url).groups()
+        server = SimpleNamespace(server_port=int(port), word=word)
+        raters = [threading.Thread(target=work, args=(server, name, doubtful)) for name in saved]
+        for thread in raters:
+            thread.start()
+        time.sleep(rng.uniform(0.3, 0.8))
+        command.end(signal.SIGKILL)
+        for thread in raters:
+            thread.join()
+        answers = Answers(out, Rate.fault)  # as the next start reads it
+        for rater, mine in saved.items():
+            found = {int(row["diary_id"][1:]): row["rating"] for row in answers.rows if row["rater_id"] == rater}
+            sure = {place: level for place, level in mine.items() if place != doubtful[rater]}
+            assert {place: level for place, level in found.items() if place != doubtful[rater]} == sure
+            saved[rater] = found
+        answers.close()
+    assert all(saved.values())

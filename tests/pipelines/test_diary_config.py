@@ -78,7 +78,7 @@ def test_nobody_has_rated_so_nothing_is_adopted_and_a_sheet_asks(place):
     sheets = [pl.read_csv(path) for path in sorted((place / "runs/diary/round-1/to_rate").iterdir())]
     assert [sheet["rater_id"].unique().to_list() for sheet in sheets] == [["rater-1"], ["rater-2"]]
     both = pl.concat(sheets)
-    assert len(both) == pytest.approx(24, abs=3) and both["item_id"].n_unique() == 22 and "prompt_id" not in both.columns
+    assert len(both) == pytest.approx(24, abs=3) and both["diary_id"].n_unique() == 22 and "prompt_id" not in both.columns
 
 
 def test_every_paid_call_is_in_the_books(place, endpoint):

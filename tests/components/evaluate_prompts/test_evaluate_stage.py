@@ -134,7 +134,7 @@ def test_people_rate_between_runs(place, asked):
         name for r in pulls.filter(pl.col("text").is_not_null()).to_dicts()
         if (name := Evaluation.item(SimpleNamespace(config=place[1]), r)) not in on_sheets
     )  # fmt: skip
-    (sheets / "more.csv").write_text(f"item_id,rater_id,rating\n{item},kim,1\n", encoding="utf-8")
+    (sheets / "more.csv").write_text(f"diary_id,rater_id,rating\n{item},kim,1\n", encoding="utf-8")
     with pytest.raises(InputError, match="more.csv, row 1.*was not asked for"):  # people don't choose what they rate
         evaluate(place, "round2", ratings=done, previous=str(first))
 
