@@ -69,12 +69,22 @@ def pull(version: str, remote: str, folder: Path) -> None:
         (root / "data.dvc").write_text(json.dumps(pointer), encoding="utf-8")
         problem = f"does not hold version {version} whole"
         with _explained(remote, problem, heard):
-            repo.pull()
+            repo.fetch()
+            _stay_inside(root / ".dvc/cache/files/md5" / version[:2] / version[2:])
+            repo.checkout()
             if (found := address(root / "data")) != version:  # DVC takes a remote at its word
                 raise ValueError(f"its files make up {found}")
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(root / "data", folder)
+
+
+def _stay_inside(listing: Path) -> None:
+    """Raise ValueError where a version's list of files names one outside its folder: DVC would write it there."""
+    names = [entry["relpath"] for entry in json.loads(listing.read_text(encoding="utf-8"))]
+    for name in names:
+        if not name or name.startswith("/") or "\\" in name or {"", ".", ".."} & set(name.split("/")):
+            raise ValueError(f"its file {name!r} lies outside of it")
 
 
 def check(version: str) -> str:

@@ -88,6 +88,25 @@ def test_a_version_with_a_file_lost_or_cut_short_is_not_half_fetched(folder, tmp
     assert not (tmp_path / "back").exists()
 
 
+@pytest.mark.parametrize("name", ["../../../outside.txt", "/tmp/outside.txt", "a/../../../../outside.txt", "a\\..\\outside.txt"])
+def test_a_version_made_to_write_outside_its_folder_is_refused(tmp_path, monkeypatch, name):
+    """DVC itself would write there."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+
+    def put(content: bytes, ending: str = "") -> str:
+        digest = md5(content).hexdigest()
+        file = tmp_path / "remote/files/md5" / digest[:2] / (digest[2:] + ending)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        return digest + ending
+
+    version = put(json.dumps([{"md5": put(b"harm"), "relpath": name}]).encode(), ".dir")
+    with pytest.raises(InputError, match="lies outside of it"):
+        versions.pull(version, str(tmp_path / "remote"), tmp_path / "back")
+    assert {p.name for p in tmp_path.rglob("*.txt")} == set()
+
+
 def test_a_remote_that_cannot_be_written_is_named(folder, tmp_path):
     (tmp_path / "remote").write_text("a file stands here")
     with pytest.raises(InputError, match="cannot be written"):
