@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class Answers:
 
     def __init__(self, path: Path, check: Callable[[dict], str | None]) -> None:
         """check: what is wrong with a line's object, or None. Raises InputError for a file with a line that is none of ours."""
-        self.path = path
+        self.path = path = path.resolve()  # a link stays one when a line is taken back
         self.rows: list[dict] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +63,14 @@ class Answers:
         beside = self.path.with_name(f".{self.path.name}.new")
         beside.unlink(missing_ok=True)
         new = self._open(beside)
-        _write(new, b"\n".join(kept))
-        os.replace(beside, self.path)
+        try:
+            os.fchmod(new, stat.S_IMODE(os.fstat(self._file).st_mode))
+            _write(new, b"\n".join(kept))
+            os.replace(beside, self.path)
+        except OSError:
+            os.close(new)
+            beside.unlink(missing_ok=True)
+            raise
         _sync_folder(self.path)
         os.close(self._file)
         self._file = new

@@ -58,10 +58,13 @@ def test_a_last_line_without_its_end_counts(path):
     assert on_disk(path) == [row(1), row(2)]
 
 
-def test_a_row_is_taken_back_and_the_others_stay_as_they_were_written(path):
+def test_a_row_is_taken_back_and_the_others_stay_as_they_were_written(path, tmp_path):
     path.parent.mkdir()
     path.write_text('{"rater_id":"kim",  "diary_id":"d0","rating":1}\n\n', encoding="utf-8")
-    answers = opened(path)
+    path.chmod(0o640)
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(path)
+    answers = opened(link)
     answers.add(row(1))
     answers.add(row(2))
     answers.take_back(row(1))
@@ -69,6 +72,7 @@ def test_a_row_is_taken_back_and_the_others_stay_as_they_were_written(path):
     assert path.read_text(encoding="utf-8").startswith('{"rater_id":"kim",  "diary_id":"d0","rating":1}\n\n{')
     assert on_disk(path)[1:] == answers.rows[1:] == [row(2), row(3)]
     assert [each.name for each in path.parent.iterdir()] == ["ratings.jsonl"]
+    assert link.is_symlink() and path.stat().st_mode & 0o777 == 0o640
     with pytest.raises(InputError, match="another page is writing to it"):
         opened(path)
 
@@ -97,16 +101,21 @@ def test_a_file_that_is_not_ours_is_left_alone(path, content):
 
 def test_where_the_disk_is_full_nothing_is_half_written(path):
     answers = opened(path)
+    answers.add(row(0))
     answers.add(row(1))
     whole = path.read_bytes()
     before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, before[0][1]))
     try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, before[0][1]))
         with pytest.raises(OSError):
             answers.add(row(2))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[0][1]))
+        with pytest.raises(OSError):
+            answers.take_back(row(1))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
         signal.signal(signal.SIGXFSZ, before[1])
-    assert path.read_bytes() == whole and answers.rows == [row(1)]
+    assert path.read_bytes() == whole and answers.rows == [row(0), row(1)]
+    assert [each.name for each in path.parent.iterdir()] == ["ratings.jsonl"]
     answers.add(row(2))
-    assert on_disk(path) == [row(1), row(2)]
+    assert on_disk(path) == [row(0), row(1), row(2)]
