@@ -1,73 +1,106 @@
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
-from components.validate_data import rules
 from components.validate_data.config import Config
-from memozy import records, reports, versions
-from memozy.records import RATING_LEVELS, SIMULATED, InputError
-from memozy.stages import In, Out, Result
+from components.validate_data.findings import Findings, look_at
+from components.validate_data.page import render
+from components.validate_data.rules import Outcome
+from memozy import records, versions
+from memozy.records import SIMULATED, InputError
+from memozy.stages import In, Out, Result, Work
 
-EXAMPLES = 5  # exceptions shown for each rule
+NAMED = 5  # rows that an error names
+CHECKS, PAGE = "checks.json", "validation.html"
 
 
-def run(config: Config, *, ratings: In, rated_diaries: In, validated: Out, version: Out, validation: Out) -> Result:
-    """Check ratings and their diaries against the rules, and pin what passed as a version of the data set.
+def run(config: Config, *, ratings: In, rated_diaries: In, surrogates: In, validated: Out, version: Out, checks: Out,
+        validation: Out, work: Work) -> Result:  # fmt: skip
+    """Check ratings, surrogates and their diaries against the rules, and pin what passed as a version of the data set.
 
-    `validated` holds ratings.parquet and diaries.parquet, in id order, so that the same records are the
-    same version. A broken rule stops the run.
+    `validated` holds ratings, diaries, surrogates and surrogate_diaries, each .parquet and in id order, so that the same
+    records are the same version. `checks` is what was found, as JSON without texts; `validation` the page on it.
+    A broken rule stops the run; both are then left in `work`.
     """
-    frames = {"ratings": _read(ratings), "diaries": _read(rated_diaries)}
-    files = {"ratings": ratings, "diaries": rated_diaries}
-    limits = rules.Limits(**config.model_dump(exclude={"remote"}))
-    outcomes = rules.check(frames["ratings"], frames["diaries"], limits)
-    for outcome in outcomes:
-        if not outcome.passed:
-            raise _error(outcome, frames[outcome.table], files[outcome.table])
-    rated = frames["ratings"].sort("diary_id", "rater_id")
+    files = {"diaries": rated_diaries, "ratings": ratings, "surrogate diaries": surrogates / "diaries.parquet",
+             "surrogates": surrogates / "surrogates.parquet"}  # fmt: skip
+    found = look_at({name: _read(path) for name, path in files.items()}, files, config, _previous(config))
+    if found.failed:
+        (work / CHECKS).write_text(_as_json(found, {}), encoding="utf-8")
+        (work / PAGE).write_text(render(found, config, {}), encoding="utf-8")
+        raise _error(found, found.failed[0], work / PAGE)
+    given = {name: table.given for name, table in found.tables.items()}
+    rated, diaries = given["ratings"].sort("diary_id", "rater_id"), given["diaries"].sort("diary_id")
+    automatic = given.get("surrogates", pl.DataFrame(schema=records.SURROGATES.dtypes))
+    drafts = given.get("surrogate diaries", pl.DataFrame(schema=records.DIARIES.dtypes))
     records.write(rated, validated / "ratings.parquet", records.RATINGS)
-    records.write(frames["diaries"].sort("diary_id"), validated / "diaries.parquet", records.DIARIES)
+    records.write(diaries, validated / "diaries.parquet", records.DIARIES)
+    records.write(automatic.sort("diary_id"), validated / "surrogates.parquet", records.SURROGATES)
+    records.write(drafts.sort("diary_id"), validated / "surrogate_diaries.parquet", records.DIARIES)
     pinned = {
         "version": versions.publish(validated, config.remote),
         "n_ratings": rated.height,
-        "n_diaries": frames["diaries"].height,
-        "classes": {f"{level:g}": int((rated["rating"] == level).sum()) for level in RATING_LEVELS},
+        "n_diaries": diaries.height,
+        "n_surrogates": automatic.height,
+        "classes": dict(given["classes"].iter_rows()),
         "simulated": bool((rated["source"] == SIMULATED).any()),
     }
     version.write_text(json.dumps(pinned, ensure_ascii=False), encoding="utf-8")
-    exceptions = [
-        {"rule": o.rule, "table": o.table, "row": row + 1, "column": o.column, "value": _value(frames[o.table], o, row)}
-        for o in outcomes
-        for row in o.rows[:EXAMPLES]
-    ]
-    template = Path(__file__).with_name("validation.html.j2")
-    page = reports.page(template, version=pinned, outcomes=outcomes, exceptions=exceptions)
-    validation.write_text(page, encoding="utf-8")
-    return Result(metrics={
-        "n_ratings": pinned["n_ratings"],
-        "n_diaries": pinned["n_diaries"],
-        "n_rules": len(outcomes),
-        "n_exceptions": sum(o.broken for o in outcomes),
-        **{f"n_rated_{level}": n for level, n in pinned["classes"].items()},
-    })  # fmt: skip
+    checks.write_text(_as_json(found, pinned), encoding="utf-8")
+    validation.write_text(render(found, config, pinned), encoding="utf-8")
+    return Result(metrics=_metrics(found, pinned))
 
 
 def _read(path: Path) -> pl.DataFrame:
+    if not path.is_file():
+        raise InputError("no such file", file=path, remedy="Give what the stage before wrote")
     try:
         return pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
-        raise InputError("is not a Parquet file", file=path, remedy="Give what import_ratings wrote") from error
+        raise InputError("is not a Parquet file", file=path, remedy="Give what the stage before wrote") from error
 
 
-def _value(frame: pl.DataFrame, outcome: rules.Outcome, row: int) -> object:
-    return " + ".join(str(frame[column][row]) for column in outcome.column.split("+"))
+def _previous(config: Config) -> dict[str, pl.DataFrame] | None:
+    if config.previous is None:
+        return None
+    folder = Path(config.previous)
+    return {"ratings": records.read(folder / "ratings.parquet", records.RATINGS),
+            "diaries": records.read(folder / "diaries.parquet", records.DIARIES)}  # fmt: skip
 
 
-def _error(outcome: rules.Outcome, frame: pl.DataFrame, file: Path) -> InputError:
-    count = f" ({outcome.broken} of {outcome.checked} rows)" if outcome.rows else ""
-    row = outcome.rows[0] if outcome.rows else None
-    value = outcome.observed if row is None else _value(frame, outcome, row)
-    return InputError(f"breaks the rule '{outcome.rule}'{count}", file=file, row=None if row is None else row + 1,
-                      field=outcome.column, value=value,
-                      remedy="Mend or add records, or relax the rule in validate_data's config")  # fmt: skip
+def _as_json(found: Findings, pinned: Mapping) -> str:
+    return json.dumps({"version": pinned.get("version"), **found.as_json()}, ensure_ascii=False, allow_nan=False)
+
+
+def _metrics(found: Findings, pinned: Mapping) -> dict[str, float]:
+    panel = found.panel
+    return {
+        "n_ratings": pinned["n_ratings"],
+        "n_diaries": pinned["n_diaries"],
+        "n_surrogates": pinned["n_surrogates"],
+        "n_rules": len(found.outcomes),
+        "n_exceptions": sum(outcome.broken for outcome in found.outcomes),
+        "n_near_duplicates": len(found.pairs),
+        "n_personal_data": sum(map(len, found.personal.values())),
+        "n_random_raters": sum(rater.at_random for rater in panel.raters),
+        **({} if panel.alpha is None else {"alpha": panel.alpha}),
+        **{f"drift_{drift.of.split()[0]}": drift.divergence for drift in found.drifts},
+        **{f"n_rated_{level}": n for level, n in pinned["classes"].items()},
+    }
+
+
+def _error(found: Findings, outcome: Outcome, page: Path) -> InputError:
+    """The first broken rule in one line, with the rows that break it and where all others are told."""
+    table, rule = found.tables[outcome.table], outcome.rule
+    rows = outcome.rows[:NAMED]
+    named = [f"{row + 1} {table.name_of(row)}" if table.file else table.name_of(row) for row in rows]
+    more = ", …" if outcome.broken > len(rows) else ""
+    count = f" ({outcome.broken} of {outcome.checked} rows: {', '.join(named)}{more})" if rows else ""
+    others = f" and {len(found.failed) - 1} others" if len(found.failed) > 1 else ""
+    change = f", or change validate_data.{rule.setting}" if rule.setting else ""
+    return InputError(f"breaks the rule '{rule.words}'{count}{others}", file=table.file or table.name,
+                      row=rows[0] + 1 if rows and table.file else None, field=rule.column,
+                      value=found.value(outcome, rows[0]) if rows else outcome.observed,
+                      remedy=f"Mend or add records{change}; all of it is in {page}")  # fmt: skip
