@@ -45,23 +45,13 @@ def fill_in(path, ratings):
 @pytest.mark.parametrize("here", [True, False])
 def test_sheets_go_out_blinded_and_come_back_as_ratings(table, tmp_path, suffix, here):
     out = tmp_path / "sheets" / f"to_rate{suffix}"
-    said = template(
-        table(DIARIES),
-        "--out",
-        out,
-        "--contexts",
-        table(CONTEXTS, "contexts.jsonl"),
-        "--raters",
-        "kim, lee",
-        "--double",
-        "0.25",
-    )
+    contexts = table(CONTEXTS, "contexts.jsonl")
+    said = template(table(DIARIES), "--out", out, "--contexts", contexts, "--raters", "kim, lee", "--double", "0.25")
     paths = [out.with_stem(f"to_rate-{name}") for name in ("kim", "lee")]
     assert (said.exit_code, said.stdout.split()) == (0, [str(path) for path in paths])
-    content = b"".join(
-        zipfile.ZipFile(p).read("xl/worksheets/sheet1.xml") if suffix == ".xlsx" else p.read_bytes() for p in paths
-    )
-    assert b"secret" not in content and "해운대".encode() in content
+    for path in paths:
+        content = zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml") if suffix == ".xlsx" else path.read_bytes()
+        assert b"secret" not in content and "해운대".encode() in content
     rows = [row for path in paths for row in sheet(path)]
     assert len(rows) == 10 and len({row["diary_id"] for row in rows}) == 8  # a quarter of eight is rated twice
     assert list(rows[0]) == ["diary_id", "context_id", "rater_id", "place", "people", "mood", "text", "rating"]
@@ -71,18 +61,17 @@ def test_sheets_go_out_blinded_and_come_back_as_ratings(table, tmp_path, suffix,
 
     levels = {d["diary_id"]: ("-1", "-0.5", "0", "0.5", "1")[n % 5] for n, d in enumerate(DIARIES)}
     for path in paths:
-        fill_in(path, levels)
-    taken = import_ratings(tmp_path, out.parent, DIARIES if here else DIARIES[:0])
-    ratings, diaries, aside = taken
-    assert aside == "" and len(ratings) == 10 and set(ratings["rater_id"]) == {"kim", "lee"}
-    assert dict(ratings.select("diary_id", "rating").iter_rows()) == {d: float(level) for d, level in levels.items()}
-    assert dict(diaries.select("diary_id", "text").iter_rows()) == {d["diary_id"]: d["text"] for d in DIARIES}
-    assert dict(diaries.select("diary_id", "context_id").iter_rows()) == {
-        d["diary_id"]: d["context_id"] for d in DIARIES
-    }
-    assert set(diaries["prompt_id"]) == {
-        "secret-prompt" if here else "unknown"
-    }  # who wrote a diary of this run is known again
+        fill_in(path, {**levels, "d007": ""})  # nobody came to the last one
+    ratings, diaries, aside = import_ratings(tmp_path, out.parent, DIARIES if here else DIARIES[:0])
+    rated = {d["diary_id"]: d for d in DIARIES[:7]}
+    assert len(ratings) + len(aside) == 10 and {row["reason"] for row in aside} == {"was not rated"}
+    assert dict(ratings.select("diary_id", "rating").iter_rows()) == {name: float(levels[name]) for name in rated}
+    for column in ("text", "context_id"):
+        assert dict(diaries.select("diary_id", column).iter_rows()) == {
+            name: row[column] for name, row in rated.items()
+        }
+    # who wrote a diary of this run is known again
+    assert set(diaries["prompt_id"]) == {"secret-prompt" if here else "unknown"}
 
 
 def import_ratings(folder, place, diaries):
@@ -92,8 +81,12 @@ def import_ratings(folder, place, diaries):
     inputs = {name: str(folder / name) for name in stages.artifacts("import_ratings", "in")}
     outputs = {name: str(folder / "out" / name) for name in stages.artifacts("import_ratings", "out")}
     stages.execute("import_ratings", {"path": str(place)}, inputs, outputs)
-    return (records.read(outputs["ratings"], records.RATINGS), records.read(outputs["rated_diaries"], records.DIARIES),
-            (folder / "out/quarantine").read_text(encoding="utf-8"))  # fmt: skip
+    aside = [row for _, row in records.json_lines(folder / "out/quarantine", "rows")]
+    return (
+        records.read(outputs["ratings"], records.RATINGS),
+        records.read(outputs["rated_diaries"], records.DIARIES),
+        aside,
+    )
 
 
 def test_one_sheet_for_someone_unnamed(table, tmp_path):
