@@ -3,23 +3,26 @@
 import random
 import unicodedata
 from collections import Counter
+from functools import cache
 from math import sqrt
 
 import numpy as np
 import pytest
 
-from memozy import texts
-from memozy.texts import clean, connected, near_pairs, normalise
+from memozy.records import InputError
+from memozy.texts import clean, connected, near, near_pairs, normalise
+
+
+@cache
+def grams(text):
+    counts = Counter(text[i : i + n] for n in (2, 3, 4) for i in range(len(text) - n + 1))
+    return counts, sqrt(sum(v * v for v in counts.values()))
 
 
 def cosine(a, b):
     """The same measure, straight from its definition."""
-
-    def grams(text):
-        return Counter(text[i : i + n] for n in (2, 3, 4) for i in range(len(text) - n + 1))
-
-    a, b = grams(a), grams(b)
-    return sum(a[g] * b[g] for g in a) / sqrt(sum(v * v for v in a.values()) * sum(v * v for v in b.values()))
+    (a, length), (b, other) = grams(a), grams(b)
+    return sum(n * b[g] for g, n in a.items() if g in b) / (length * other)
 
 
 def test_clean_composes_and_strips_and_changes_nothing_else():
@@ -49,12 +52,49 @@ TEXTS = ["오늘은바다에갔다", "오늘은바다에갔다가왔다", "오�
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.95])
-@pytest.mark.parametrize("cells", [1, 12, 10_000])
-def test_pairs_are_those_whose_cosine_reaches_the_threshold(threshold, cells, monkeypatch):
-    monkeypatch.setattr(texts, "CELLS", cells)
+@pytest.mark.parametrize("at_a_time", [1, 12, 10_000])
+def test_pairs_are_those_whose_cosine_reaches_the_threshold(threshold, at_a_time, monkeypatch):
+    monkeypatch.setattr(near, "CELLS", at_a_time)
+    monkeypatch.setattr(near, "PRODUCTS", at_a_time)
     long = [text for text in TEXTS if len(text) > 1]
     expected = {(i, j) for j in range(len(long)) for i in range(j) if cosine(long[i], long[j]) >= threshold}
     assert set(map(tuple, near_pairs(TEXTS, threshold).tolist())) == expected
+
+
+@pytest.mark.parametrize("letters", ["가나", "가나다라마바사", "ab😀\ud800"])
+@pytest.mark.parametrize("threshold", [0.5, 0.7071, 0.85, 1.0])
+def test_no_pair_is_missed_or_made_up_where_grams_repeat(letters, threshold, monkeypatch):
+    monkeypatch.setattr(near, "PRODUCTS", 500)
+    rng = random.Random(0)
+    many = ["".join(rng.choices(letters, k=rng.choice([2, 3, 5, 20, 60]))) for _ in range(80)]
+    many = list(dict.fromkeys(many + [t + t for t in many[:15]] + [t * 9 for t in many[:15]]))
+    cosines = {(i, j): cosine(many[i], many[j]) for j in range(len(many)) for i in range(j)}
+    expected = [pair for pair, near in sorted(cosines.items()) if near >= threshold - 1e-9]
+    assert list(map(tuple, near_pairs(many, threshold).tolist())) == expected
+    some = near_pairs(many, threshold, spanning=True)
+    assert set(map(tuple, some.tolist())) <= set(expected)
+    rows = range(len(many))
+    assert np.array_equal(connected([rows], some), connected([rows], np.array(expected)))
+
+
+def alike(n):
+    """n texts of 40 letters, of which one or two differ from one text's."""
+    rng = random.Random(3)
+    letters = [chr(0xAC00 + i) for i in range(0, 11172, 7)]
+    base = rng.sample(letters, 40)
+    return ["".join(rng.choice(letters) if i in changed else letter for i, letter in enumerate(base))
+            for changed in ({rng.randrange(40), rng.randrange(40)} for _ in range(n))]  # fmt: skip
+
+
+def test_thousands_of_texts_alike_are_one_group_by_few_comparisons(monkeypatch):
+    monkeypatch.setattr(near, "PRODUCTS", 100_000)
+    monkeypatch.setattr(near, "MOST", 100_000_000)
+    many = alike(2000)
+    links = near_pairs(many, 0.7, spanning=True)
+    assert len(links) < 3 * len(many)
+    assert len(set(connected([many], links).tolist())) == 1
+    with pytest.raises(InputError, match="2000 different texts are too much alike"):
+        near_pairs(many, 0.7)
 
 
 def test_no_pair_is_missed_among_many_texts_of_the_same_few_words():
