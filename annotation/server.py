@@ -116,7 +116,7 @@ class _Page(BaseHTTPRequestHandler):
         try:
             told = json.loads(self.rfile.read(int(length)))
             rater, place, value = told["rater"], told.get("place"), told.get("value")
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return self._refuse(HTTPStatus.BAD_REQUEST)
         if not isinstance(rater, str):
             return self._refuse(HTTPStatus.BAD_REQUEST)

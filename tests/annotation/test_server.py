@@ -107,7 +107,7 @@ def test_what_another_site_could_send_is_refused(served, headers, status):
 
 
 @pytest.mark.parametrize("path, body, status", [
-    ("answer", "{", 400), ("answer", "[]", 400), ("answer", "{}", 400), ("answer", '{"rater": ["kim"]}', 400), ("answer", b"\xff", 400),
+    ("answer", "{", 400), ("answer", "[]", 400), ("answer", "{}", 400), ("answer", '{"rater": ["kim"]}', 400), ("answer", b"\xff", 400), ("answer", "[" * 9000, 400),
     ("answer", '{"rater": "kim"}', 409), ("answer", '{"rater": "kim", "place": 0, "value": NaN}', 409),
     ("answer", '{"rater": "k/m", "place": 0, "value": 1}', 409), ("undo", '{"rater": "kim"}', 409), ("nothing", '{"rater": "kim"}', 404),
 ])  # fmt: skip
