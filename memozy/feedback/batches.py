@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -23,18 +24,20 @@ def publish(folder: str | Path, url: str | None = None) -> list[Path]:
     A batch is Parquet of `records.EVENTS` sorted by event_id, named by the SHA-256 of its bytes. An event is in one batch
     for good, once it is claimed; a process that dies between claim and file leaves the batch to the next one, and a folder
     that lost a batch, or never had it, gets it again. Raises InputError as the store does, and where the bytes of an old
-    batch can't be made again.
+    batch can't be made again, and where the folder can't be written.
     """
     folder = Path(folder)
-    with open_store(url) as store:
-        while store.claim():
-            pass
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".*.tmp"):
-            if time.time() - left.stat().st_mtime > STALE:
-                left.unlink(missing_ok=True)
-        lacking = [b for b in store.batches() if not (b.published and (folder / f"{b.sha256}{BATCH}").is_file())]
-        return [_write(store, batch, folder) for batch in lacking]  # in order: a showing is there before its reactions
+    try:
+        with open_store(url) as store:
+            while store.claim():
+                pass
+            folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
+            lacking = [b for b in store.batches() if not (b.published and (folder / f"{b.sha256}{BATCH}").is_file())]
+            return [_write(store, batch, folder) for batch in lacking]  # in order: a showing before its reactions
+    except OSError as error:
+        raise InputError(f"can't be written ({error.strerror})", file=folder, remedy="Name a folder that you may write to, "
+                         "with room, and publish again: nothing is lost") from None  # fmt: skip
 
 
 def _write(store: Store, batch: Batch, folder: Path) -> Path:
@@ -58,6 +61,14 @@ def _write(store: Store, batch: Batch, folder: Path) -> Path:
         os.close(names)
     store.mark(batch)
     return path
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what dead publishers left half-written."""
+    for left in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):  # it was a living one's, and is whole by now
+            if time.time() - left.stat().st_mtime > STALE:
+                left.unlink()
 
 
 def encode(events: pl.DataFrame) -> bytes:

@@ -52,8 +52,9 @@ def read_log(path: str | Path) -> pl.DataFrame:
         return read(path, _LOG) if parquet else read_jsonl(path, _LOG)
     except FileNotFoundError:
         raise InputError("no such file", file=path, remedy="It should hold events, one JSON object a line") from None
-    except (pl.exceptions.PolarsError, UnicodeError) as error:
-        raise InputError(f"can't be read ({str(error).splitlines()[0]})", file=path,
+    except (pl.exceptions.PolarsError, UnicodeError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"can't be read ({reason})", file=path,
                          remedy="Give events as JSON lines in UTF-8, or as Parquet") from None  # fmt: skip
 
 

@@ -237,6 +237,15 @@ def test_a_folder_that_lost_a_batch_gets_it_again(url, tmp_path, monkeypatch):
     assert [p.name for p in (tmp_path / "out").iterdir()] == [first.name]
 
 
+def test_a_folder_that_can_not_be_written_loses_nothing(url, tmp_path):
+    store_with(url, shown("s1"))
+    (tmp_path / "file").touch()
+    for folder in ("file", "file/below"):
+        with pytest.raises(InputError, match=rf"{folder}: can't be written \(.+\)\. Name a folder"):
+            publish(tmp_path / folder, url)
+    assert ids(publish(tmp_path / "out", url)) == [["s1"]]
+
+
 def test_half_written_files_of_the_dead_are_swept_away(url, tmp_path):
     store_with(url, shown("s1"))
     publish(tmp_path, url)
