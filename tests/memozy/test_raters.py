@@ -9,9 +9,9 @@ import krippendorff
 import numpy as np
 import pytest
 from scipy.linalg import null_space
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm, t
 
-from memozy.raters import adjusted, alpha, alpha_interval, fit, random_raters
+from memozy.raters import adjusted, agreement, alpha, alpha_interval, fit, random_raters
 
 SHARED = Path(os.environ.get("MEMOZY_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 KLUE = SHARED / "klue_sts_raters.jsonl"
@@ -66,6 +66,8 @@ def test_alpha_of_real_ratings():
     table[np.unique(rater, return_inverse=True)[1], np.unique(item, return_inverse=True)[1]] = value
     found = alpha(value, item, rater, "interval")
     assert found == pytest.approx(0.75, abs=0.005)
+    low, high = alpha_interval(value, item, rater, "interval", repetitions=300)
+    assert low < 0.75 < high and high - low < 0.07
     assert found == pytest.approx(krippendorff.alpha(table, level_of_measurement="interval"), abs=1e-9)
 
 
@@ -282,6 +284,31 @@ def test_one_of_five_who_answers_at_random_is_named(n_items, each):
     named = [random_raters(*panel(rng, n_items, each, at_random=(3,))) for _ in range(60)]
     assert sum("3" in names for names in named) >= 0.75 * len(named)
     assert sum(names not in [("3",), ()] for names in named) <= 0.05 * len(named)
+
+
+def test_a_rater_is_left_out_as_if_his_ratings_were_not_there():
+    """The sums that are taken back, against correlations of what is left, each computed anew."""
+
+    def fisher(y, i, r, k):
+        size, total = np.bincount(i), np.bincount(i, y)
+        own = (r == k) & (size[i] > 1)
+        mine, theirs = y[own], (total[i[own]] - y[own]) / (size[i[own]] - 1)
+        varies = len(mine) > 3 and np.ptp(mine) > 0 and np.ptp(theirs) > 0
+        return np.arctanh(np.corrcoef(mine, theirs)[0, 1]) if varies else 0.0, max(own.sum() - 3, 0)
+
+    value, item, rater = panel(np.random.default_rng(8), 60, 3)
+    value = np.where(rater == 4, 0.5, value)  # one who always says the same
+    kept = np.random.default_rng(9).random(len(value)) < 0.8
+    y, i, r = value[kept], item[kept], rater[kept]
+    at_zero, as_others = agreement._agreement(y, i, r, 5)
+    for k in range(5):
+        z, known = fisher(y, i, r, k)
+        left = r != k
+        theirs, weight = np.array([fisher(y[left], i[left], r[left], j) for j in range(5)]).T
+        shared = (np.bincount(i[left]) > 1).sum()
+        less = (theirs @ weight / weight.sum() - z) / np.sqrt(1 / known + 1 / (shared - 3))
+        assert at_zero[k] == pytest.approx(norm.cdf(-z * np.sqrt(known)))
+        assert as_others[k] == pytest.approx(t.cdf(-less, known))
 
 
 @pytest.mark.parametrize(("n_items", "each"), [(40, 2), (8, 5), (40, 4)])
