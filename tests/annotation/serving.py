@@ -14,8 +14,6 @@ from annotation.items import Item
 from annotation.server import Server
 from annotation.tasks import Rank, Rate
 
-COMMAND = "import typer; from pipelines.commands.ratings import rate; typer.run(rate)"
-
 
 @contextmanager
 def serving(items: list[Item], out: Path, mode: str = "rate", double: float = 0.0, **options):
@@ -38,7 +36,7 @@ class Command:
 
     def __init__(self, *arguments: object) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "pipelines.cli", "rate", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, cwd=Path(__file__).resolve().parents[2], env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         self.said = ""
