@@ -15,7 +15,6 @@ from pipelines.terminal import EXITS, plain_errors
 
 app = typer.Typer(help="Versions of the data: publish, compare, trace.", epilog=EXITS, no_args_is_help=True, rich_markup_mode=None)
 
-RUNS = Path("runs")
 Remote = Annotated[
     str | None,
     typer.Option(help="A folder or s3://bucket/path. Default: MEMOZY_DATA_REMOTE, else the default remote of the DVC repository here.",
@@ -122,6 +121,7 @@ def lineage(
         import json
 
         from memozy.lineage import trace
+        from pipelines.runner import RUNS
 
         if sum(each is not None for each in (what, rater, diary)) != 1:
             raise InputError("asks for nothing, or for two things", file="memozy data lineage",
@@ -166,6 +166,7 @@ def _version(what: str) -> str:
 def _data_set(what: str, remote: str | None) -> Iterator[Path]:
     """The folder of the data set that a text names; a version is fetched for as long as this is open."""
     from memozy import versions
+    from pipelines.runner import RUNS
 
     for folder in (Path(what), RUNS / what):
         for place in (folder / "stages/validate_data/out/validated", folder):
