@@ -16,14 +16,16 @@ OPEN = 20  # raters that are shown at once
 
 def render(found: Findings, config: Config, version: Mapping) -> str:
     """One self-contained HTML page. version: what was pinned; empty where a rule was broken."""
+    ordered = sorted(found.outcomes, key=lambda o: o.passed)  # what is broken first
     exceptions = [
-        {"outcome": o, "row": row + 1, "id": found.tables[o.table].name_of(row), "value": found.value(o, row)}
-        for o in found.outcomes if o.rule.column and found.tables[o.table].file for row in o.rows[:SHOWN]
+        {"outcome": o, "row": row + 1 if found.tables[o.table].file else None, "id": found.tables[o.table].name_of(row),
+         "value": found.value(o, row)}
+        for o in ordered if o.rule.column for row in o.rows[:SHOWN]
     ]  # fmt: skip
     whole = "diaries" in found.tables  # every column is there
     return reports.page(
         Path(__file__).with_name("validation.html.j2"), found=found, config=config, version=version, exceptions=exceptions,
-        rules=sorted(found.outcomes, key=lambda o: o.passed), figures=_draw(found, config) if whole else {},
+        rules=ordered, figures=_draw(found, config) if whole else {},
         counts={name: table.given.height for name, table in found.tables.items()}, pairs=_pairs(found) if whole else [],
         tiles=_tiles(found) if whole else [], open=OPEN, shown=SHOWN, sure=drift.SURE,
     )  # fmt: skip
