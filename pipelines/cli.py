@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(ratings.app, name="ratings")
+app.command(epilog=EXITS)(ratings.rate)
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(data.app, name="data")
 

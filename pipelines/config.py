@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from components.auto_rate.config import Config as Surrogates
 from components.check_feedback.config import Config as Feedback
 from components.evaluate_prompts.config import Config as Evaluation
 from components.generate_diaries.config import Config as Diaries
@@ -33,8 +34,9 @@ from memozy.records import SIMULATED, InputError
 from memozy.stages import config_error, config_files, parse_yaml, read_yaml
 
 SHARED = ("seed", "llm", "environment")  # every section that has such a key takes it from here, unless it says otherwise;
-# `feedback.ratings`, the file in which new ratings are counted, is `ratings.path` unless it says otherwise;
+# `feedback` looks for what is new where `ratings` takes it from (ratings: its path; SAME), unless it says otherwise;
 # and a section of STEPS is enabled where the recipe names it
+SAME = ("scale", "allowed_hosts", "store")
 STEPS = ("sampling", "sft", "dpo", "ppo")  # the ways to train a policy, in the order in which they are taken
 
 
@@ -53,6 +55,7 @@ class RunConfig(BaseModel):
     recipe: tuple[Literal["sampling", "sft", "dpo", "ppo"], ...] = ("sft", "ppo")
     diaries: Diaries = Diaries()
     ratings: Ratings = Ratings()
+    surrogates: Surrogates = Surrogates()
     validation: Validation = Validation()
     split: Split = Split()
     oversample: Oversample = Oversample()
@@ -78,8 +81,9 @@ class RunConfig(BaseModel):
         recipe = values.get("recipe", cls.model_fields["recipe"].default)
         for step in STEPS:
             shared[step]["enabled"] = isinstance(recipe, list | tuple) and step in recipe
-        ratings = values.get("ratings")
-        shared["feedback"]["ratings"] = (ratings if isinstance(ratings, dict) else {}).get("path", Ratings().path)
+        ratings = values["ratings"] if isinstance(values.get("ratings"), dict) else {}
+        shared["feedback"] |= {key: ratings[key] for key in SAME if key in ratings}
+        shared["feedback"]["ratings"] = ratings.get("path", Ratings().path)
         filled = dict(values)
         for name in sections():
             section = filled.get(name)
@@ -143,7 +147,8 @@ def check_files(config: RunConfig, names: Iterable[str]) -> None:
             if name == "feedback" and value == SIMULATED:
                 raise InputError("new ratings cannot be counted in simulated raters", field="feedback.ratings", value=value,
                                  remedy="Give ratings.path a file")  # fmt: skip
-            if value != SIMULATED and not Path(value).exists():
+            made = name == "ratings" and key == "events" and config.ratings.store  # batches may be published there for the first time
+            if not made and value != SIMULATED and "://" not in value and not Path(value).exists():
                 raise InputError("no such file", file=value, field=f"{name}.{key}",
                                  remedy="Paths count from where you are; `dvc pull` fetches data/")  # fmt: skip
 

@@ -15,6 +15,7 @@ from pipelines.train_policy import train_models
 def optimize_prompt(
     diaries: dict = {},
     ratings: dict = {},
+    surrogates: dict = {},
     validation: dict = {},
     split: dict = {},
     oversample: dict = {},
@@ -30,7 +31,8 @@ def optimize_prompt(
     registration: dict = {},
     report: dict = {},
 ):
-    trained = train_models(diaries, ratings, validation, split, oversample, reward, sampling, sft, dpo, ppo)
+    trained = train_models(
+        diaries, ratings, surrogates, validation, split, oversample, reward, sampling, sft, dpo, ppo)
     version, judge = trained.data.outputs["version"], trained.reward.outputs["reward"]
     policies = {"sft": trained.sft.outputs["sft"], "policy": trained.ppo.outputs["policy"]}
 

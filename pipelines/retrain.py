@@ -11,6 +11,7 @@ def retrain(
     feedback: dict = {},
     diaries: dict = {},
     ratings: dict = {},
+    surrogates: dict = {},
     validation: dict = {},
     split: dict = {},
     oversample: dict = {},
@@ -30,7 +31,7 @@ def retrain(
     gate.set_caching_options(False)  # the same settings can find new feedback
     with dsl.If(gate.output == True, name="enough-feedback"):  # noqa: E712 - a condition to compile, not a value
         optimize_prompt(
-            diaries=diaries, ratings=ratings, validation=validation, split=split, oversample=oversample,
+            diaries=diaries, ratings=ratings, surrogates=surrogates, validation=validation, split=split, oversample=oversample,
             reward=reward, sampling=sampling, sft=sft, dpo=dpo, ppo=ppo, proposals=proposals, evaluation=evaluation,
             personal=personal, truth=truth, registration=registration, report=report,
         )  # fmt: skip

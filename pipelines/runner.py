@@ -40,6 +40,8 @@ PAGES = {  # what people read, by its name in the run's folder: the stage and th
     "personal_prompts.html": ("personalize_prompts", "personal_report"),
     "reward_model.html": ("train_reward", "reward_report"),
     "policy.html": ("train_ppo", "ppo_report"),
+    "data.html": ("validate_data", "validation"),
+    "surrogates.html": ("auto_rate", "auto_report"),
 }
 _INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
 
@@ -147,7 +149,7 @@ def _close(folder: Path, console: "Console", seconds: float) -> None:
     own = sum(record["seconds"] for record in console.finished.values())
     if "check_feedback" in console.finished and len(console.finished) == 1:
         new = console.finished["check_feedback"]["result"]["metrics"]["n_new"]
-        print(f"Not enough new feedback yet ({new:g} new ratings): nothing was trained.")
+        print(f"Not enough new feedback yet ({new:g} new ratings and reactions): nothing was trained.")
     print(
         f"Finished in {seconds:.1f} s. The stages' own work: {own:.1f} s, of which {console.kept:.1f} s in earlier attempts."
     )
@@ -199,7 +201,9 @@ def _hand_out(folder: Path, decision: dict, outputs: Path) -> None:
     for sheet in sheets:
         if not (to_rate / sheet.name).exists():  # someone may have begun to fill it in
             shutil.copyfile(sheet, to_rate / sheet.name)
+    first = _short(to_rate / sheets[0].stem)
     print(f"To rate, a sheet for each rater: {', '.join(_short(to_rate / s.name) for s in sheets)}.\n"
+          f"In the browser: memozy rate {first}.csv --rater {sheets[0].stem} --out {first}.jsonl\n"
           f"Filled in, go on with the same command and\n  --set evaluation.ratings={_short(to_rate)} {again}")  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
+from components.auto_rate.component import auto_rate
 from components.generate_diaries.component import generate_diaries
 from components.import_ratings.component import import_ratings
 from components.oversample.component import oversample as oversample_training_rows
@@ -32,13 +33,13 @@ class Trained(NamedTuple):
     ppo: dsl.PipelineTask
 
 
-def train_models(diaries, ratings, validation, split, oversample, reward, sampling, sft, dpo, ppo) -> Trained:
+def train_models(diaries, ratings, surrogates, validation, split, oversample, reward, sampling, sft, dpo, ppo) -> Trained:
     """Ratings -> reward model -> policy. Arguments: the stages' settings."""
     written = generate_diaries(config=diaries)
     rated = import_ratings(config=ratings, diaries=written.outputs["diaries"], contexts=written.outputs["contexts"])
-    data = validate_data(
-        config=validation, ratings=rated.outputs["ratings"], rated_diaries=rated.outputs["rated_diaries"]
-    )
+    people = {name: rated.outputs[name] for name in ("ratings", "rated_diaries")}
+    users = auto_rate(config=surrogates, events=rated.outputs["events"], **people)
+    data = validate_data(config=validation, surrogates=users.outputs["surrogates"], **people)
     groups = split_data(config=split, validated=data.outputs["validated"])
     oversampled = oversample_training_rows(config=oversample, rated=groups.outputs["rated"])
     judge = train_reward(config=reward, oversampled=oversampled.outputs["oversampled"])
@@ -56,6 +57,7 @@ def train_models(diaries, ratings, validation, split, oversample, reward, sampli
 def train_policy(
     diaries: dict = {},
     ratings: dict = {},
+    surrogates: dict = {},
     validation: dict = {},
     split: dict = {},
     oversample: dict = {},
@@ -65,4 +67,4 @@ def train_policy(
     dpo: dict = {},
     ppo: dict = {},
 ):
-    train_models(diaries, ratings, validation, split, oversample, reward, sampling, sft, dpo, ppo)
+    train_models(diaries, ratings, surrogates, validation, split, oversample, reward, sampling, sft, dpo, ppo)

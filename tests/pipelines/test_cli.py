@@ -61,7 +61,7 @@ def test_a_gate_that_stays_shut_ends_the_run_in_peace(tmp_path):
         (tmp_path / "data" / f"{name}.jsonl").write_text("{}\n")
     done = memozy("run", "retrain", "--config", "run.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Not enough new feedback yet (1 new ratings): nothing was trained." in done.stdout
+    assert "Not enough new feedback yet (1 new ratings and reactions): nothing was trained." in done.stdout
     assert {p.name for p in (tmp_path / "runs/run/stages").iterdir() if p.is_symlink()} == {"check_feedback"}
 
 
