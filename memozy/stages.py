@@ -254,7 +254,7 @@ def _cell(stage: str, config: str, digests: Mapping[str, str]) -> Iterator[Path]
             told = any(scratch.glob("work/*"))
             raise
         finally:
-            shutil.rmtree(scratch / "out.partial" if told else scratch)
+            shutil.rmtree(scratch / "out.partial" if told else scratch, ignore_errors=True)
         return
     cell = Path(root) / "stages" / _cell_name(stage, config, digests)
     cell.mkdir(parents=True, exist_ok=True)
