@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+
+import polars as pl
 
 TRAIN, TEST = "train", "test"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a row stands. split is None where the row would join a training group to a test group."""
-
-    group_id: str
-    split: str | None
 
 
 def draw(group_id: str, seed: int, test_share: float) -> str:
@@ -24,29 +15,28 @@ def draw(group_id: str, seed: int, test_share: float) -> str:
     return TEST if int.from_bytes(digest[:8], "big") / 2**64 < test_share else TRAIN
 
 
-def assign(groups: Sequence[int], photos: Sequence[str], old: Sequence[Place | None], seed: int, test_share: float) -> list[Place]:  # fmt: skip
-    """A place for every row, whatever their order.
+def assign(rows: pl.DataFrame, seed: int, test_share: float) -> pl.DataFrame:
+    """A place for every row, in their order: {group_id, split}; split is null where the row would join train to test.
 
-    groups: each row's group number; photos: its photo; old: its place in an earlier split, or None.
+    rows: each one's `group` number, its `photo`, and `old_group` and `old_split`, its place in an earlier split, or nulls.
     Old rows keep their split. A group takes the split of the old rows in it, and the smallest of their
     group ids; where they stand on both sides, its old rows stay as they were and its new rows get no
     split. A group of new rows is named by its smallest photo and drawn by that.
     """
-    before: dict[int, set[Place]] = defaultdict(set)
-    names: dict[int, str] = {}
-    for group, photo, place in zip(groups, photos, old, strict=True):
-        names[group] = min(names.get(group, photo), photo)
-        if place is not None:
-            before[group].add(place)
-    places = []
-    for group, place in zip(groups, old, strict=True):
-        inherited = before.get(group, set())
-        splits = {p.split for p in inherited}
-        name = min((p.group_id for p in inherited), default=names[group])
-        if len(splits) > 1:
-            places.append(place or Place(name, None))
-        elif splits:
-            places.append(Place(name, *splits))
-        else:
-            places.append(Place(name, draw(name, seed, test_share)))
-    return places
+    groups = rows.group_by("group").agg(
+        name=pl.coalesce(pl.col("old_group").min(), pl.col("photo").min()),
+        first=pl.col("old_split").min(),
+        last=pl.col("old_split").max(),
+    )
+    fresh = pl.col("first").is_null()
+    sides = [draw(name, seed, test_share) for name in groups.filter(fresh)["name"]]
+    drawn = groups.filter(fresh).select("group", drawn=pl.Series(sides, dtype=pl.String))
+    placed = rows.select("group", "old_group", "old_split")
+    for of_group in (groups, drawn):
+        placed = placed.join(of_group, on="group", how="left", maintain_order="left")
+    torn = pl.col("first") != pl.col("last")
+    stays = torn & pl.col("old_split").is_not_null()
+    return placed.select(
+        group_id=pl.when(stays).then("old_group").otherwise("name"),
+        split=pl.when(stays).then("old_split").when(~torn | torn.is_null()).then(pl.coalesce("first", "drawn")),
+    )

@@ -1,7 +1,30 @@
 from collections import Counter
 from hashlib import sha256
+from typing import NamedTuple
 
-from components.split_data.split import Place, assign, draw
+import polars as pl
+
+from components.split_data import split
+from components.split_data.split import draw
+
+
+class Place(NamedTuple):
+    group_id: str
+    split: str | None
+
+
+def assign(groups, photos, old, seed, test_share):
+    """The places of rows with these group numbers and photos; old: the Place each had, or None."""
+    frame = pl.DataFrame(
+        {
+            "group": groups,
+            "photo": photos,
+            "old_group": [p and p.group_id for p in old],
+            "old_split": [p and p.split for p in old],
+        },
+        schema_overrides={"old_group": pl.String, "old_split": pl.String},
+    )
+    return [Place(*row) for row in split.assign(frame, seed, test_share).iter_rows()]
 
 
 def test_a_draw_is_a_hash_of_seed_and_group():

@@ -8,16 +8,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from components.split_data import diaries as diary_rows
 from components.split_data.config import Config
+from components.split_data.split import draw
 from components.split_data.stage import run
 from memozy import records, stages
+from memozy.raters import adjusted
 from memozy.records import InputError
 from memozy.texts import near_pairs, normalise
 
 
-def validated(folder, diaries, ratings=None):
-    """A validated data set: diaries as (diary_id, context_id, text[, image_id]); one rating of 0.5 each, if not given."""
+def validated(folder, diaries, ratings=None, surrogates=(), drafts=()):
+    """A validated data set: diaries as (diary_id, context_id, text[, image_id]); one rating of 0.5 each, if not given.
+
+    surrogates: (diary_id, rating, method) of `drafts`, diaries like the others.
+    """
     ratings = ratings or [(d[0], "r", 0.5) for d in diaries]
+    if surrogates:
+        validated(folder, drafts)
+        (folder / "diaries.parquet").rename(folder / "surrogate_diaries.parquet")
+        frame = pl.DataFrame(surrogates, schema=["diary_id", "rating", "method"], orient="row")
+        records.write(frame.with_columns(signal=pl.lit("edit")), folder / "surrogates.parquet", records.SURROGATES)
     columns = ["diary_id", "context_id", "text", "image_id"]
     frame = pl.DataFrame(
         [(*d, None)[:4] for d in diaries], schema=dict.fromkeys(columns, pl.String), orient="row"
@@ -30,7 +41,7 @@ def validated(folder, diaries, ratings=None):
     return folder
 
 
-def split(diaries, ratings=None, **config):
+def split(diaries, ratings=None, automatic=(), drafts=(), **config):
     """(diary_id -> row of RATED, quarantined ids, metrics) of one run; `previous`: such rows of an earlier one."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
@@ -38,7 +49,7 @@ def split(diaries, ratings=None, **config):
         if previous is not None:
             config["previous"] = str(root / "previous")
             pl.DataFrame(list(previous.values())).write_parquet(root / "previous")
-        folder = validated(root / "validated", diaries, ratings)
+        folder = validated(root / "validated", diaries, ratings, automatic, drafts)
         result = run(Config(**config), validated=folder, rated=root / "rated", quarantine=root / "quarantine")
         rows = records.read(root / "rated", records.RATED).to_dicts()
         aside = [json.loads(line)["diary_id"] for line in (root / "quarantine").read_text("utf-8").splitlines()]
@@ -280,3 +291,72 @@ def test_an_empty_side_is_refused():
         split(spread(3), test_share=1e-9)
     with pytest.raises(InputError, match="no diary falls into train"):
         split(spread(3), test_share=1 - 1e-9)
+
+
+def test_ratings_are_adjusted_to_the_panel_if_asked_for():
+    # «harsh» rates the same diaries lower by 0.5 than «mild»; each rates ten more alone
+    diaries = spread(20)
+    level = {d: (-0.5, 0.0, 0.5)[i % 3] for i, (d, _, _) in enumerate(diaries)}
+    ratings = [(d, "mild", level[d] + 0.5) for d in list(level)[:25]] + [
+        (d, "harsh", level[d]) for d in list(level)[15:]
+    ]
+    rows, _, _ = split(diaries, ratings, aggregate="adjusted")
+    ids, means = adjusted([r for *_, r in ratings], [d for d, *_ in ratings], [who for _, who, _ in ratings])
+    assert [rows[d]["rating"] for d in ids] == pytest.approx(means.clip(-1, 1).tolist())
+    assert rows["d000"]["rating"] < 0 < split(diaries, ratings)[0]["d000"]["rating"] + 0.5
+    assert rows["d039"]["rating"] > level["d039"]
+    assert {row["n_raters"] for row in rows.values()} == {1, 2}
+
+
+def test_what_cannot_be_adjusted_is_said(monkeypatch):
+    monkeypatch.setattr(diary_rows, "CELLS", 30)
+    with pytest.raises(InputError, match="'aggregate', value 'adjusted': 1 raters of 40 diaries are too many"):
+        split(spread(20), aggregate="adjusted")
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="no group has two ratings.*Rate more"):
+        split(spread(1)[:1], aggregate="adjusted")
+
+
+TRAINED, HELD = (next(f"n{i}" for i in range(99) if draw(f"n{i}", 0, 0.2) == side) for side in ("train", "test"))
+
+
+def test_surrogates_become_training_rows_by_the_setting_and_people_win():
+    diaries = spread(20)
+    drafts = [*((f"s{i}", TRAINED, d[2]) for i, d in enumerate(spread(1, start=40))), diaries[0]]
+    automatic = [("s0", 0.25, "isotonic"), ("s1", 1.0, "rule"), ("d000", -1.0, "isotonic")]
+    people, _, _ = split(diaries)
+    for setting, expected in (("leave_out", set()), ("calibrated", {"s0"}), ("all", {"s0", "s1"})):
+        rows, aside, metrics = split(diaries, None, automatic, drafts, surrogates=setting)
+        assert {d: rows[d] for d in people} == people  # nobody's rating is moved or replaced
+        assert rows.keys() - people.keys() == expected and not aside
+        assert metrics["n_surrogates"] == len(expected)
+    told = [(rows[d]["rating"], rows[d]["n_raters"], rows[d]["split"], rows[d]["surrogate"]) for d in ("s0", "s1")]
+    assert told == [(0.25, 0, "train", True), (1.0, 0, "train", True)]
+    assert {row["surrogate"] for row in people.values()} == {False}
+
+
+def test_no_surrogate_is_tested_on_and_none_joins_what_is_held_out():
+    diaries = spread(20)
+    people, _, _ = split(diaries)
+    train, *_, far = (r for r in people.values() if r["split"] == "train")
+    test = next(r for r in people.values() if r["split"] == "test")
+    one, other, third = (d[2] for d in spread(2, start=40)[:3])
+    drafts = [
+        ("s0", HELD, one),  # its own group is drawn to be held out
+        ("s1", "x1", test["text"] + "!"),  # what people's diary says that is held out
+        ("s2", "x2", train["text"] + "!"),
+        ("s3", test["context_id"], other),  # and of a photo that is held out
+        ("s4", "x4", far["text"] + "?"), ("s5", "x4", test["text"] + "?"),  # a photo that stands between
+        ("s6", TRAINED, third),
+    ]  # fmt: skip
+    automatic = [(d, 0.5, "isotonic") for d, *_ in drafts]
+    rows, aside, metrics = split(diaries, None, automatic, drafts)
+    assert {d: rows[d] for d in people} == people
+    assert rows.keys() - people.keys() == {"s2", "s6"}
+    assert (rows["s2"]["group_id"], rows["s2"]["split"]) == (train["group_id"], "train")
+    assert aside == {"s0", "s1", "s3", "s4", "s5"}
+    assert (metrics["n_surrogates"], metrics["n_surrogates_aside"]) == (2, 5)
+    # what was trained on keeps its neighbours out of the test rows for good
+    late = ("d900", "x9", third + "!")
+    again, _, _ = split([*diaries, late], previous=rows, seed=99)
+    assert (again["d900"]["split"], again["d900"]["group_id"]) == ("train", rows["s6"]["group_id"])
