@@ -123,7 +123,7 @@ RATED = Schema("rated", ("diary_id",), {
     "image_id": Field(pl.String, "the photo it is about; all diaries of a photo share a group, whatever their context", nullable=True),
     "prompt_id": Field(pl.String, "the prompt that wrote it", nullable=True),
     "text": _TEXT,
-    "rating": Field(pl.Float64, "mean over the diary's raters", low=-1, high=1),
+    "rating": Field(pl.Float64, "mean over the diary's raters, as they said it or adjusted to the panel", low=-1, high=1),
     "rating_variance": Field(pl.Float64, "unbiased variance between its raters, with two or more", nullable=True, low=0),
     "simulated": Field(pl.Boolean, "whether any of its ratings is no human's", nullable=True),
     "surrogate": Field(pl.Boolean, "whether `rating` is what a user's reaction suggests: nobody rated it, and it is never tested on", nullable=True),
@@ -135,7 +135,7 @@ HUMAN = ~pl.col("surrogate").fill_null(False)  # of RATED rows: people rated it
 
 OVERSAMPLED = Schema("oversampled", RATED.key, {
     **RATED.fields,
-    "copies": Field(pl.Int64, "how often a trainer counts this row, inside its own folds; 1 on test rows", low=1),
+    "copies": Field(pl.Float64, "how often a trainer counts this row, inside its own folds; 1 on test rows; a fraction is a weight", low=1),
 })  # fmt: skip
 
 PAIRS = Schema("pairs", ("pair_id",), {

@@ -26,7 +26,7 @@ def draw(evidence: Evidence, view: Mapping) -> dict[str, Markup]:
         add(
             "levels",
             "Diaries per rating level. " + _listed(drawing.LEVEL_NAMES, counts),
-            plots.levels,
+            drawing.levels,
             drawing.LEVEL_NAMES,
             counts,
         )

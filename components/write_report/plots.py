@@ -10,23 +10,6 @@ from memozy.reports.drawing import BLUE, CARD, DASHED, GREEN, INK, MUTED, ORANGE
 MOST_POINTS = 800  # of a scatter: more would only blacken it and swell the page
 
 
-def levels(names: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Figure:
-    """Grouped bars: diaries per rating level, one colour for each of `counts`, every bar with its number."""
-    figure, axes = canvas(2.9)
-    width = 0.8 / len(counts)
-    for i, ((label, values), colour) in enumerate(zip(counts.items(), (MUTED, BLUE, ORANGE), strict=False)):
-        x = np.arange(len(names)) + (i - (len(counts) - 1) / 2) * width
-        bars = axes.bar(x, values, width * 0.92, color=colour, label=label)
-        axes.bar_label(bars, fontsize=9, color=MUTED, padding=2)
-    axes.set_xticks(range(len(names)), names)
-    axes.tick_params(axis="x", length=0)
-    axes.set_xlabel("rating")
-    axes.set_ylabel("diaries")
-    axes.margins(y=0.12)
-    legend(figure, len(counts))
-    return figure
-
-
 def predictions(rating: Sequence[float], predicted: Sequence[float], colour: str) -> Figure:
     """Predicted against given rating in [-1, 1]: a point per diary, the mean per level, the line of no error.
 

@@ -165,7 +165,7 @@ def level_counts(oversampled: pl.DataFrame) -> dict[str, list[int]]:
     counts = {}
     for name, split, number_of in (
         ("before", "train", pl.len()),
-        ("after", "train", pl.col("copies").sum()),
+        ("after", "train", pl.col("copies").sum().round().cast(pl.Int64)),
         ("test", "test", pl.len()),
     ):
         counted = dict(oversampled.filter(split=split).group_by(nearest).agg(number_of).iter_rows())

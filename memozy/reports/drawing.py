@@ -38,6 +38,23 @@ def legend(owner: Figure | Axes, columns: int) -> None:
     owner.legend(**where, ncols=columns, borderaxespad=0.2, handlelength=1.4, columnspacing=1.4, labelcolor=INK)
 
 
+def levels(names: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Figure:
+    """Grouped bars: diaries per rating level, one colour for each of `counts`, every bar with its number."""
+    figure, axes = canvas(2.9)
+    width = 0.8 / len(counts)
+    for i, ((label, values), colour) in enumerate(zip(counts.items(), (MUTED, BLUE, ORANGE), strict=False)):
+        x = np.arange(len(names)) + (i - (len(counts) - 1) / 2) * width
+        bars = axes.bar(x, values, width * 0.92, color=colour, label=label)
+        axes.bar_label(bars, fmt="{:,.0f}", fontsize=9, color=MUTED, padding=2)
+    axes.set_xticks(range(len(names)), names)
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlabel("rating")
+    axes.set_ylabel("diaries")
+    axes.margins(y=0.12)
+    legend(figure, len(counts))
+    return figure
+
+
 def intervals(names: Sequence[str], series: Mapping[str, Sequence], xlabel: str,
               lines: Mapping[str, float] = {}, band: tuple[str, float, float] | None = None) -> Figure:  # fmt: skip
     """Figures with their intervals, one row for each name, top to bottom, and dashed lines to hold them against.

@@ -7,6 +7,12 @@ def texts(figure):
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
+def test_levels_draw_every_count():
+    figure = drawing.levels(["-1", "0"], {"train": [3, 7], "train, oversampled": [6, 7], "test": [1, 2000]})
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [3, 7, 6, 7, 1, 2000]
+    assert texts(figure) == ["3", "7", "6", "7", "1", "2,000"]
+
+
 def test_intervals_are_drawn_where_they_are():
     series = {"one": [[0.2, 0.1, 0.3], None], "two": [None, [0.5, None, None]]}
     figure = drawing.intervals(["a", "b"], series, "MSE", {"x": 0.4})

@@ -8,12 +8,6 @@ def texts(figure):
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-def test_levels_draw_every_count():
-    figure = plots.levels(["-1", "0"], {"train": [3, 7], "train, oversampled": [6, 7], "test": [1, 2]})
-    assert [bar.get_height() for bar in figure.axes[0].patches] == [3, 7, 6, 7, 1, 2]
-    assert texts(figure) == ["3", "7", "6", "7", "1", "2"]
-
-
 def test_predictions_draw_few_points_of_many_but_average_all():
     rating = np.repeat([0.0, 1.0], 5000)
     predicted = np.concatenate([np.linspace(-0.5, 0.5, 5000), np.linspace(0.2, 0.6, 5000)])
