@@ -110,7 +110,9 @@ def _place(earlier: pl.DataFrame) -> pl.DataFrame:
 
 def _groups(rows: pl.DataFrame, config: Config) -> tuple[np.ndarray, int]:
     """A group number for each row, and how many links of texts nearly the same that took."""
-    links = near_pairs(rows["key"].to_list(), config.near_duplicate, spanning=True)
+    links = np.empty((0, 2))
+    if config.near_duplicate is not None:
+        links = near_pairs(rows["key"].to_list(), config.near_duplicate, spanning=True)
     return connected([rows[name] for name in LINKS], links), len(links)
 
 

@@ -175,6 +175,7 @@ def test_a_near_duplicate_joins_two_photos():
     assert rows["d000"]["group_id"] == rows["d010"]["group_id"] == rows["d011"]["group_id"] == "c000"
     assert (metrics["n_near_duplicates"], metrics["n_groups"]) == (1, 19)
     assert split(diaries, near_duplicate=0.93)[2]["n_near_duplicates"] == 0
+    assert split(diaries, near_duplicate=None)[2]["n_groups"] == 20
 
 
 def test_all_contexts_of_a_photo_are_one_group_that_the_photo_names():
