@@ -12,7 +12,7 @@ from memozy import records
 from memozy.drift import Drift
 from memozy.texts import near_pairs, normalise
 
-LOOKED_AT = 10_000  # texts compared with each other, drawn by a seed where there are more
+LOOKED_AT = 5_000  # texts compared with each other, drawn by a seed where there are more
 
 
 def columns(frames: Mapping[str, pl.DataFrame], schemas: Mapping[str, records.Schema]) -> pl.DataFrame:
@@ -82,14 +82,14 @@ def raters(panel: Panel | None) -> pl.DataFrame:
 def copied(texts: pl.Series, threshold: float) -> tuple[pl.Series, list[tuple[int, int]]]:
     """Whether a row's text is another row's, or nearly (a flag, null where it was not looked at), and the pairs.
 
-    Of equal texts the first stands for all in a pair, which are rows. Of many texts LOOKED_AT are compared, so that a
-    copy whose original was not drawn is not seen: the share of copies is then at least what is found.
+    The pairs, of rows, are so many as join all that are alike. Of many texts LOOKED_AT are compared, so that a copy whose
+    original was not drawn is not seen: the share of copies is then at least what is found.
     """
     rows = np.flatnonzero(texts.is_not_null().to_numpy())
     if len(rows) > LOOKED_AT:
         rows = np.sort(np.random.default_rng(0).choice(rows, LOOKED_AT, replace=False))
     keys = [normalise(text) for text in texts.gather(rows)]
-    near = near_pairs(keys, threshold)
+    near = near_pairs(keys, threshold, spanning=True)
     first: dict[str, int] = {}
     equal = [(first[key], i) for i, key in enumerate(keys) if first.setdefault(key, i) != i]
     pairs = [(int(rows[i]), int(rows[j])) for i, j in [*equal, *near.tolist()]]
