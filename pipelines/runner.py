@@ -42,6 +42,7 @@ PAGES = {  # what people read, by its name in the run's folder: the stage and th
     "policy.html": ("train_ppo", "ppo_report"),
     "data.html": ("validate_data", "validation"),
     "surrogates.html": ("auto_rate", "auto_report"),
+    "oversample.html": ("oversample", "oversample_report"),
 }
 _INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
 

@@ -61,7 +61,7 @@ def test_an_interrupted_run_says_how_to_go_on(interrupted):
 def test_it_continues_and_closes_with_the_decision(place, continued):
     for stage in ("generate_diaries", "import_ratings", "validate_data", "split_data"):
         assert f"✓ {stage}: kept from an earlier attempt" in continued
-    assert "[16/16]" in continued
+    assert "[17/17]" in continued
     run = place / "runs/whole"
     decision = json.loads((run / "decision.json").read_text(encoding="utf-8"))
     assert decision["sentence"].rstrip(".") in continued
@@ -76,7 +76,7 @@ def test_run_again_every_stage_is_kept(place, continued):
     output, error = process.communicate()
     assert process.returncode == 0, error
     ended = [line for line in output.splitlines() if line.startswith("✓")]
-    assert len(ended) == 16 and all("kept from an earlier attempt" in line for line in ended)
+    assert len(ended) == 17 and all("kept from an earlier attempt" in line for line in ended)
     assert output[output.index("Decision") :] == continued[continued.index("Decision") :]
 
 
@@ -89,7 +89,7 @@ def test_one_tracked_run_with_a_child_for_every_stage(place, continued):
     [parent] = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
     assert parent.info.run_name == "whole" and parent.info.status == "FINISHED"
     children = {r.info.run_name: r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
-    assert len(children) == len(runs) - 1 == 16
+    assert len(children) == len(runs) - 1 == 17
     version = json.loads((place / "runs/whole/stages/validate_data/out/version").read_text(encoding="utf-8"))
     digests = {d.dataset.name: d.dataset.digest for d in children["validate_data"].inputs.dataset_inputs}
     assert digests["ratings"] == version["version"]
