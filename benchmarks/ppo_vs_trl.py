@@ -6,7 +6,8 @@ The peer is `trl.experimental.ppo` of TRL 1.12.0, the last version that has it, 
 (.venv-trl, made here where it is missing). The same in both: a Llama of random weights (4 layers, hidden size 256, 2048
 tokens), LoRA of rank 8 on every linear layer (at TRL on its value model too), the 32 prompts of every update (TRL
 shuffles them), at most 64 new tokens, the score (a function of text), the clipped losses, whitened advantages, a fixed KL
-coefficient, 4 epochs of 4 mini-batches, AdamW at a constant rate, float32, one thread. Three settings:
+coefficient, 4 epochs of 4 mini-batches, AdamW at a constant rate, float32, one thread. The value loss has each library's
+own factor: ours 0.5, on a shared trunk; TRL's 0.1, on a model of its own, where Adam cares for no factor. Three settings:
 
 equal          prompts and responses of 64 tokens each, EOS out of reach
 ragged         prompts of 8 to 64 tokens; EOS has a chance of 4 % at each token, so responses have 23 on average
@@ -15,7 +16,8 @@ cached ragged  the same for TRL; ours trains only the upper half of the layers, 
 The processes wait for each other: one update each by turns, the first not counted. A ratio is the median over turns of
 their CPU seconds (all threads of the process) by ours. Memory is the high-water mark of the process's resident set, with
 interpreter and libraries, nothing taken off; `ratio_memory` is ours by theirs in the setting `equal`. Counted in
-forward passes over all tokens, E epochs cost TRL 2 + 4E (its policy and its value model), us 2 + 2E.
+forward passes over all tokens, a backward counted as one, E epochs cost TRL 2 + 4E (its policy and its value model), us
+1 + 2E (values are read while decoding); decoding comes on top of both.
 
 Curves: a small model learns to say even words, with equal settings in both; its responses end long before they would be
 cut off, which the two treat differently (TRL ends an episode there, ours values what would have followed). Reward and
@@ -51,7 +53,7 @@ LARGE = {"hidden": 256, "layers": 4, "words": 2044}
 SMALL = {"hidden": 64, "layers": 2, "words": 60, "eos_chance": 0.12}
 JOB = {
     "seed": 0, "rollouts": 32, "response_length": 64, "epochs": 4, "mini_batches": 4, "rank": 8, "learning_rate": 3e-4,
-    "kl_coef": 0.05, "clip": 0.2, "value_clip": 0.2, "value_coef": 0.1, "lam": 0.95,
+    "kl_coef": 0.05, "clip": 0.2, "value_clip": 0.2, "lam": 0.95,
 }  # fmt: skip
 CURVE = {"rollouts": 128, "response_length": 64, "learning_rate": 1e-3, "kl_coef": 0.02}
 WINDOW = 5  # updates that a point of a curve is the mean of

@@ -35,7 +35,7 @@ def main() -> None:
     config = Config(
         updates=job["updates"], rollouts=job["rollouts"], max_new_tokens=job["response_length"], temperature=1.0,
         kl_coef=job["kl_coef"], kl_target=NEVER, kl_limit=NEVER, truncation="bootstrap", gamma=1.0,
-        lam=job["lam"], clip=job["clip"], value_clip=job["value_clip"], value_coef=job["value_coef"], epochs=job["epochs"],
+        lam=job["lam"], clip=job["clip"], value_clip=job["value_clip"], epochs=job["epochs"],
         mini_batches=job["mini_batches"], top_layers=job.get("top_layers"), learning_rate=job["learning_rate"],
         max_grad_norm=NEVER, stop_at_approx_kl=NEVER, seed=job["seed"],
     )  # fmt: skip

@@ -69,7 +69,7 @@ def main() -> None:
         num_mini_batches=job["mini_batches"], local_rollout_forward_batch_size=job["rollouts"],
         total_episodes=job["rollouts"] * job["updates"], num_ppo_epochs=job["epochs"], learning_rate=job["learning_rate"],
         response_length=job["response_length"], stop_token="eos", temperature=1.0, kl_coef=job["kl_coef"],
-        cliprange=job["clip"], cliprange_value=job["value_clip"], vf_coef=job["value_coef"], gamma=1.0, lam=job["lam"],
+        cliprange=job["clip"], cliprange_value=job["value_clip"], gamma=1.0, lam=job["lam"],
     )  # fmt: skip
     trainer = PPOTrainer(
         args=config, processing_class=tokenizer, model=policy, ref_model=None, reward_model=Scorer(tokenizer),
