@@ -22,7 +22,8 @@ import torch
 from drills import ppo_world
 from memozy.stages import execute
 
-SPAWN = multiprocessing.get_context("spawn")  # a fork of a process whose torch has threads may wait for ever
+ATTEMPTS = multiprocessing.get_context("forkserver")  # a fork of a process whose torch has threads may wait for ever
+ATTEMPTS.set_forkserver_preload([f"components.train_ppo.{part}" for part in ("stage", "page")])
 OUTPUTS = ("policy", "curves", "samples", "ppo_report")
 
 
@@ -39,7 +40,7 @@ def attempt(folder: str, settings: dict, artifacts: dict[str, str]) -> None:
 
 def training(folder: Path, settings: dict, artifacts: dict[str, str]) -> BaseProcess:
     folder.mkdir(exist_ok=True)
-    process = SPAWN.Process(target=attempt, args=(str(folder), settings, artifacts))
+    process = ATTEMPTS.Process(target=attempt, args=(str(folder), settings, artifacts))
     process.start()
     return process
 
