@@ -19,6 +19,7 @@ SCHEMAS = {"diaries": records.DIARIES, "ratings": records.RATINGS, "surrogate di
            "surrogates": records.SURROGATES}  # fmt: skip
 TEXTS = ("diaries", "surrogate diaries")
 SHOWN = 5  # rows shown of each kind
+LONGEST = 500  # characters shown of a text
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Findings:
     def value(self, outcome: Outcome, row: int) -> str:
         """What a table holds where a row breaks a rule; a text without the personal data in it."""
         table = self.tables[outcome.table]
-        return personal_data.masked("+".join(str(table.given[each][row]) for each in outcome.rule.column.split("+")))
+        return shown("+".join(str(table.given[each][row]) for each in outcome.rule.column.split("+")))
 
     def as_json(self) -> dict:
         """What a program may read of it: no text in it."""
@@ -78,7 +79,7 @@ def look_at(frames: Mapping[str, pl.DataFrame], files: Mapping[str, Path], confi
         personal[name] = personal_data.find(given[name]["text"].cast(pl.String, strict=False))
         if config.personal_data == "mask":
             given[name] = _masked(given[name], personal[name])
-    typed = {name: _typed(frame, SCHEMAS[name]) for name, frame in given.items()}
+    typed = {name: cast(frame, SCHEMAS[name]) for name, frame in given.items()}
     ratings, diaries, texts, surrogates = (typed[n] for n in ("ratings", "diaries", "surrogate diaries", "surrogates"))
     copied, pairs = measures.copied(diaries["text"], config.near_duplicate)
     drifts = () if previous is None else tuple(_drifts(ratings, diaries, previous))
@@ -108,14 +109,23 @@ def look_at(frames: Mapping[str, pl.DataFrame], files: Mapping[str, Path], confi
                     int(copied.is_not_null().sum()), drifts, panel)  # fmt: skip
 
 
+def shown(value: object) -> str:
+    """A value as people see it here: without the personal data in it, and its beginning where it is long."""
+    whole = personal_data.masked(str(value)[: 2 * LONGEST])  # so that no number is cut, and then not known for one
+    return whole if len(whole) <= LONGEST else whole[:LONGEST] + "…"
+
+
 def _made(name: str, frame: pl.DataFrame, own: list[rules.Rule], *ids: str) -> Iterator[Table]:
     """A table that no file holds; none where it has no row."""
     if frame.height:
         yield Table(name, frame, frame, ids, own)
 
 
-def _typed(frame: pl.DataFrame, schema: records.Schema) -> pl.DataFrame:
-    """The columns in their own types; a value that is not of it is null, as one that is not there."""
+def cast(frame: pl.DataFrame, schema: records.Schema) -> pl.DataFrame:
+    """The columns in their own types; a value that is not of it is null, as one that is not there.
+
+    Raises polars' InvalidOperationError for a column of which no value could be.
+    """
     return frame.with_columns(
         pl.col(name).cast(dtype, strict=False) for name, dtype in schema.dtypes.items() if name in frame.columns
     )

@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from components.validate_data import plots
 from components.validate_data.config import Config
-from components.validate_data.findings import SHOWN, Findings
-from memozy import drift, personal_data, reports
+from components.validate_data.findings import SHOWN, Findings, shown
+from memozy import drift, reports
 from memozy.reports import number, percent
 
 OPEN = 20  # raters that are shown at once
@@ -59,7 +59,7 @@ def _tiles(found: Findings) -> list[dict[str, str]]:
 
 def _pairs(found: Findings) -> list[list[dict[str, str]]]:
     diaries = found.tables["diaries"]
-    return [[{"id": diaries.name_of(row), "text": personal_data.masked(diaries.given["text"][row])} for row in pair]
+    return [[{"id": diaries.name_of(row), "text": shown(diaries.given["text"][row])} for row in pair]
             for pair in found.pairs[:SHOWN]]  # fmt: skip
 
 

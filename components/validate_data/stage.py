@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from components.validate_data.config import Config
-from components.validate_data.findings import Findings, look_at
+from components.validate_data.findings import SCHEMAS, Findings, cast, look_at
 from components.validate_data.page import render
 from components.validate_data.rules import Outcome
 from memozy import records, versions
@@ -26,7 +26,9 @@ def run(config: Config, *, ratings: In, rated_diaries: In, surrogates: In, valid
     """
     files = {"diaries": rated_diaries, "ratings": ratings, "surrogate diaries": surrogates / "diaries.parquet",
              "surrogates": surrogates / "surrogates.parquet"}  # fmt: skip
-    found = look_at({name: _read(path) for name, path in files.items()}, files, config, _previous(config))
+    found = look_at(
+        {name: _read(path, SCHEMAS[name]) for name, path in files.items()}, files, config, _previous(config)
+    )
     if found.failed:
         (work / CHECKS).write_text(_as_json(found, {}), encoding="utf-8")
         (work / PAGE).write_text(render(found, config, {}), encoding="utf-8")
@@ -53,13 +55,26 @@ def run(config: Config, *, ratings: In, rated_diaries: In, surrogates: In, valid
     return Result(metrics=_metrics(found, pinned))
 
 
-def _read(path: Path) -> pl.DataFrame:
+def _read(path: Path, schema: records.Schema) -> pl.DataFrame:
     if not path.is_file():
         raise InputError("no such file", file=path, remedy="Give what the stage before wrote")
     try:
-        return pl.read_parquet(path)
+        frame = pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
         raise InputError("is not a Parquet file", file=path, remedy="Give what the stage before wrote") from error
+    for name, dtype in schema.dtypes.items():
+        if name in frame.columns and not _can_be(frame.select(name), schema):
+            raise InputError(f"cannot be {dtype}", file=path, field=name, value=str(frame.schema[name]),
+                             remedy=f"It should hold {schema.name}")  # fmt: skip
+    return frame
+
+
+def _can_be(column: pl.DataFrame, schema: records.Schema) -> bool:
+    try:
+        [found] = cast(column, schema).dtypes  # polars casts what stands in a struct, and leaves it one
+    except pl.exceptions.PolarsError:
+        return False
+    return found == schema.dtypes[column.columns[0]]
 
 
 def _previous(config: Config) -> dict[str, pl.DataFrame] | None:
@@ -98,7 +113,7 @@ def _error(found: Findings, outcome: Outcome, page: Path) -> InputError:
     named = [f"{row + 1} {table.name_of(row)}" if table.file else table.name_of(row) for row in rows]
     more = ", …" if outcome.broken > len(rows) else ""
     count = f" ({outcome.broken} of {outcome.checked} rows: {', '.join(named)}{more})" if rows else ""
-    others = f" and {len(found.failed) - 1} others" if len(found.failed) > 1 else ""
+    others = f" and {len(found.failed) - 1} more" if len(found.failed) > 1 else ""
     change = f", or change validate_data.{rule.setting}" if rule.setting else ""
     return InputError(f"breaks the rule '{rule.words}'{count}{others}", file=table.file or table.name,
                       row=rows[0] + 1 if rows and table.file else None, field=rule.column,

@@ -115,12 +115,13 @@ def test_text_on_the_page_is_text_and_the_page_asks_nobody(make, outs):
         (lambda r, d: r[2].update(rating=float("nan")), "row 3, field 'rating', value 'nan': breaks the rule 'rating is there'"),
         (lambda r, d: [x.update(text="") for x in d[3:12]],
          "row 4, field 'text', value '': breaks the rule 'text is more than white space' "
-         "(9 of 30 rows: 4 d3, 5 d4, 6 d5, 7 d6, 8 d7, …) and 2 others"),
+         "(9 of 30 rows: 4 d3, 5 d4, 6 d5, 7 d6, 8 d7, …) and 2 more"),
         (lambda r, d: r[29].update(diary_id="d0"), "row 30, field 'diary_id', value 'd29': breaks the rule 'every diary has a"),
         (lambda r, d: (r.clear(), d.clear()),
          "columns, field 'column', value 'diary_id': breaks the rule 'every column is there' (11 of 22 rows: diaries+diary_id, "),
         (lambda r, d: (r.__delitem__(slice(5, 30)), d.__delitem__(slice(5, 30))),
          "diaries, value 5: breaks the rule 'at least 20 diaries'. Mend or add records, or change validate_data.min_diaries; all"),
+        (lambda r, d: d[7].update(text="길다" * 90_000 + PHONE), "row 8, field 'text', value '길다길다"),
         (lambda r, d: d[7].update(text=PHONE),
          "diaries, row 8, field 'text', value '전화는 [전화번호]이다': breaks the rule 'no text holds personal data' (1 of 30 rows: 8 d7)"),
     ],
@@ -136,7 +137,7 @@ def test_a_broken_rule_stops_the_run_and_leaves_only_what_was_found(make, outs, 
         Page(left.read_text(encoding="utf-8")),
         json.loads(left.with_name("checks.json").read_text(encoding="utf-8")),
     )
-    assert "nothing was pinned" in shown.text and "010-1234" not in shown.text
+    assert "nothing was pinned" in shown.text and "010-1234" not in shown.text and len(shown.html) < 100_000
     broken = [rule for rule in found["rules"] if not rule["passed"]]
     assert not found["passed"] and found["version"] is None and broken
     for row in broken[0]["rows"][:2]:
@@ -228,6 +229,9 @@ def test_a_file_that_is_no_parquet_or_not_there_is_named(make, outs):
     inputs = make()
     Path(inputs["ratings"]).write_text("hello")
     with pytest.raises(InputError, match="ratings: is not a Parquet file"):
+        stages.execute("validate_data", {}, inputs, outs)
+    pl.DataFrame({"rating": [[1.0]]}).write_parquet(inputs["ratings"])
+    with pytest.raises(InputError, match=r"ratings, field 'rating', value 'List\(Float64\)': cannot be Float64"):
         stages.execute("validate_data", {}, inputs, outs)
     inputs = make(order=1)
     (Path(inputs["surrogates"]) / "diaries.parquet").unlink()
