@@ -268,8 +268,12 @@ def json_lines(path: Path, what: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and object of each line of a file that should hold `what`; blank lines are passed over. Raises InputError."""
     if not path.is_file():
         raise InputError("no such file", file=path, remedy=f"It should hold {what}, one JSON object a line")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"is not UTF-8 (byte {error.start})", file=path, remedy="Save it as UTF-8") from None
     # not splitlines(): JSON leaves U+2028 and its like as they are inside a text
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -10,6 +10,7 @@ from memozy.records import (
     OVERSAMPLED,
     PAIRS,
     PULLS,
+    QUERIES,
     RATED,
     RATINGS,
     InputError,
@@ -138,3 +139,9 @@ def test_values_are_filled_in_as_text():
 def test_schemas_name_their_keys():
     for schema in (ARMS, CONTEXTS, DIARIES, OVERSAMPLED, PAIRS, PULLS, RATED, RATINGS):
         assert set(schema.key) <= set(schema.fields)
+
+
+def test_json_lines_in_another_encoding_are_refused_in_one_line(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes('{"query": "오늘"}\n'.encode("cp949"))
+    with pytest.raises(InputError, match=r"a\.jsonl: is not UTF-8 \(byte 11\)\. Save it as UTF-8"):
+        read_jsonl(tmp_path / "a.jsonl", QUERIES)
