@@ -58,7 +58,7 @@ def test_where_it_stands_is_told_by_row_and_character():
 
 def test_long_texts_of_digits_and_signs_are_read_once():
     """Patterns that went back and forth would take hours for these."""
-    for text in ("1" * 100_000, "a." * 50_000 + "@", "a@" + "a." * 50_000, "1-" * 50_000, "(1" * 30_000):
+    for text in ("1" * 30_000, "a." * 15_000 + "@", "a@" + "a." * 15_000, "1-" * 15_000, "(1" * 15_000):
         assert find([text]).height <= 1
 
 

@@ -112,11 +112,9 @@ def test_text_on_the_page_is_text_and_the_page_asks_nobody(make, outs):
     [
         (lambda r, d: r[2].update(rating=0.7),
          "ratings, row 3, field 'rating', value '0.7': breaks the rule 'rating is one of -1, -0.5, 0, 0.5, 1' (1 of 30 rows: 3 d2+a)"),
-        (lambda r, d: r[2].update(rating=float("nan")), "row 3, field 'rating', value 'nan': breaks the rule 'rating is there'"),
         (lambda r, d: [x.update(text="") for x in d[3:12]],
          "row 4, field 'text', value '': breaks the rule 'text is more than white space' "
          "(9 of 30 rows: 4 d3, 5 d4, 6 d5, 7 d6, 8 d7, …) and 2 more"),
-        (lambda r, d: r[29].update(diary_id="d0"), "row 30, field 'diary_id', value 'd29': breaks the rule 'every diary has a"),
         (lambda r, d: (r.clear(), d.clear()),
          "columns, field 'column', value 'diary_id': breaks the rule 'every column is there' (11 of 22 rows: diaries+diary_id, "),
         (lambda r, d: (r.__delitem__(slice(5, 30)), d.__delitem__(slice(5, 30))),
