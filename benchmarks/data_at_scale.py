@@ -59,8 +59,12 @@ def make(folder: Path, n_ratings: int) -> list[tuple[int, int]]:
     ids = [f"d{i:07d}" for i in range(n)]
     contexts = pl.DataFrame({"context_id": [f"c{i:06d}" for i in range(n // PER_CONTEXT + 1)]})
     contexts = contexts.with_columns(place=pl.lit("바다"), people=pl.lit("가족"), mood=pl.lit("기쁨"))
-    diaries = pl.DataFrame({"diary_id": ids, "context_id": [f"c{i // PER_CONTEXT:06d}" for i in range(n)], "text": texts})
-    diaries = diaries.with_columns(prompt_id=pl.lit("A"), generator=pl.lit("writer"), cost_usd=0.0, created_at=pl.lit("2026-01-01"))
+    diaries = pl.DataFrame(
+        {"diary_id": ids, "context_id": [f"c{i // PER_CONTEXT:06d}" for i in range(n)], "text": texts}
+    )
+    diaries = diaries.with_columns(
+        prompt_id=pl.lit("A"), generator=pl.lit("writer"), cost_usd=0.0, created_at=pl.lit("2026-01-01")
+    )
     diary = np.arange(n_ratings) % n
     rater = (rng.integers(0, RATERS, n)[diary] + np.arange(n_ratings) // n) % RATERS  # nobody rates a diary twice
     level = rng.choice(records.RATING_LEVELS, n_ratings, p=[0.04, 0.11, 0.15, 0.45, 0.25])
@@ -69,14 +73,19 @@ def make(folder: Path, n_ratings: int) -> list[tuple[int, int]]:
     records.write(contexts, folder / "contexts", records.CONTEXTS)
     records.write(diaries, folder / "diaries", records.DIARIES)
     ratings.write_csv(folder / "ratings.csv")
-    records.write(pl.DataFrame(schema=records.SURROGATES.dtypes), folder / "surrogates/surrogates.parquet", records.SURROGATES)
+    records.write(
+        pl.DataFrame(schema=records.SURROGATES.dtypes), folder / "surrogates/surrogates.parquet", records.SURROGATES
+    )
     records.write(pl.DataFrame(schema=records.DIARIES.dtypes), folder / "surrogates/diaries.parquet", records.DIARIES)
     return planted
 
 
 def cosine(one: str, other: str) -> float:
     """Of counts of 2- to 4-grams of letters, from its definition."""
-    a, b = (Counter(text[i : i + n] for n in (2, 3, 4) for i in range(len(text) - n + 1)) for text in map(normalise, (one, other)))
+    a, b = (
+        Counter(text[i : i + n] for n in (2, 3, 4) for i in range(len(text) - n + 1))
+        for text in map(normalise, (one, other))
+    )
     return sum(a[g] * b[g] for g in a) / math.sqrt(sum(v * v for v in a.values()) * sum(v * v for v in b.values()))
 
 
@@ -107,7 +116,9 @@ def measured(command: list[str], **environment: str) -> tuple[float, float, floa
     return used.ru_utime + used.ru_stime, time.monotonic() - began, used.ru_maxrss / 1024
 
 
-def run_stages(folder: Path, near_duplicate: float | None, stages: tuple[str, ...]) -> dict[str, tuple[float, float, float]]:
+def run_stages(
+    folder: Path, near_duplicate: float | None, stages: tuple[str, ...]
+) -> dict[str, tuple[float, float, float]]:
     found = {}
     with tempfile.TemporaryDirectory() as run:  # in a run, so that nothing goes to MLflow from here
         for stage in stages:
@@ -171,7 +182,10 @@ def peer(folder: Path) -> None:
         batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": frame})
         if not batch.validate(gx.ExpectationSuite(name=name, expectations=expectations)).success:
             sys.exit(f"{name} break a rule")
-    for name, frame in (("ratings", ratings.sort_values(["diary_id", "rater_id"])), ("diaries", diaries.sort_values("diary_id"))):
+    for name, frame in (
+        ("ratings", ratings.sort_values(["diary_id", "rater_id"])),
+        ("diaries", diaries.sort_values("diary_id")),
+    ):
         frame.to_parquet(folder / f"peer-{name}")
         hashlib.md5((folder / f"peer-{name}").read_bytes()).hexdigest()
 
@@ -217,7 +231,11 @@ def main() -> None:
         cpu, wall, peak = zip(*found.values(), strict=True)
         total[n] = sum(cpu), sum(wall), max(peak)
         plain[n] = sum(cpu) - found["split_data"][0] + without[0]
-        table = found | {"the four": total[n], "split_data, no near-duplicates": without, "pandas + GX, no near-duplicates": theirs[n]}
+        table = found | {
+            "the four": total[n],
+            "split_data, no near-duplicates": without,
+            "pandas + GX, no near-duplicates": theirs[n],
+        }
         for name, (c, w, p) in table.items():
             print(f"{n:>9,}  {name:<34}{c:>8.1f}{w:>8.1f}{p:>9.0f}", flush=True)
     sizes, largest = sorted(total), max(total)

@@ -109,7 +109,7 @@ def place_pairs(pairs: pl.DataFrame, train: pl.DataFrame, test: pl.DataFrame) ->
         ]
     )
     keys = [normalise(text) for text in ends["text"]]
-    parts = connected([ends["owner"].to_list(), ends["id"].to_list(), keys], near_pairs(keys, COPY))[: len(both)]
+    parts = connected([ends["owner"].to_list(), ends["id"].to_list(), keys], near_pairs(keys, COPY, spanning=True))[: len(both)]
     homes = pl.col("home").drop_nulls()
     linked = both.with_columns(part=parts).select(
         home=homes.first().over("part"), free=(homes.n_unique() < 2).over("part") & ~pl.col("tested").any().over("part")

@@ -55,7 +55,7 @@ def refuse_leaks(frame: pl.DataFrame, file: object) -> None:
         "are of one context": frame["context_id"].to_list(),
         "stand in one group": frame["group_id"].to_list(),
     }
-    near = near_pairs(keys, COPY)
+    near = near_pairs(keys, COPY, spanning=True)
     links = {link: _with_first(column) for link, column in columns.items()} | {"hold nearly the same text": near.tolist()}
     sides = list(zip(frame["split"], frame["group_id"], strict=True))
     crossing = {link: next((p for p in pairs if sides[p[0]] != sides[p[1]]), None) for link, pairs in links.items()}

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 COPY = 0.95  # the cosine from which two texts are one with a retouch; distinct short diaries of one kind reach 0.85
-LEADING = 0.92  # of the threshold: what a text's commoner grams may add to a cosine before they are looked at
+LEADING = 0.95  # of the threshold: what a text's commoner grams may add to a cosine before they are looked at
 CELLS = 2_000_000  # grams laid out at a time
 PRODUCTS = 8_000_000  # grams that two texts share, met at a time
 MOST = 10_000_000_000  # products in all, some minutes' work; a pair compared gram by gram takes as long as PAIR of them
 PAIR = 1500
+BINS = 256  # that a text's grams are counted in, to see at a glance, for GLANCE, that two texts cannot be near
+GLANCE = 50
 
 _END = ~np.uint64(0)  # where a text has no more grams
 _STEP, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
@@ -58,6 +60,9 @@ class _Search:
     def __init__(self, texts: list[str], threshold: float, spanning: bool) -> None:
         self.texts, self.threshold, self.spanning = texts, threshold, spanning
         self.lengths = np.array([len(text) for text in texts])
+        self.bins = np.zeros((len(texts), BINS), dtype=np.uint8)  # grams of each text by a part of their hash
+        self.slack = np.zeros(len(texts))  # by how much a sum of products may exceed what the bins have in common
+        self.squares = np.zeros(len(texts))  # squared lengths of the vectors
         self.groups = np.arange(len(texts))  # texts have one number if nothing is gained by comparing them
         self.found = [np.empty((0, 2), dtype=np.int64)]
         self.spent = 0.0
@@ -89,6 +94,10 @@ class _Search:
 
     def _compare(self, pairs: np.ndarray) -> None:
         """Keep those of `pairs` that are near, and of the ones that join nothing new, if only such are asked for, none."""
+        self._spend(GLANCE * len(pairs))
+        step = max(1, CELLS // BINS)
+        parts = [self._possible(pairs[start : start + step]) for start in range(0, len(pairs), step)]
+        pairs = np.concatenate(parts) if parts else pairs
         widths = 6 * self.lengths[pairs[:, 1]]  # the longer one's, twice
         order = np.argsort(widths, kind="stable")
         for start, stop in _batches(widths[order]):
@@ -101,18 +110,28 @@ class _Search:
                 if self.spanning:
                     self.groups = linked(len(self.groups), self.groups[near])[self.groups]
 
+    def _possible(self, pairs: np.ndarray) -> np.ndarray:
+        """Those of `pairs` whose bins have enough in common.
+
+        With counts a and b of a gram, a b is at most min(a, b) + (a^2 - a) + (b^2 - b), and what two texts have in common
+        of their grams, the sum of the minima, is no more than what they have in common of their bins.
+        """
+        one, other = pairs.T
+        common = np.minimum(self.bins[one], self.bins[other]).sum(axis=1, dtype=np.int64)
+        least = self.threshold * np.sqrt(self.squares[one] * self.squares[other])
+        return pairs[common + self.slack[one] + self.slack[other] >= least - 1e-6]
+
     def _cosines(self, pairs: np.ndarray) -> np.ndarray:
+        """Of pairs that are about equally long; where a gram stands in both, it stands twice in a row when both are sorted."""
         rows, place = np.unique(pairs, return_inverse=True)
         # a gram's hash, and in the low bits its count
         vectors = np.full((len(rows), 3 * self.lengths[rows[-1]]), _END & ~_LOW)
-        squares = []
         for start, grams in self._laid_out(rows):
             grams >>= _BITS
             grams.sort(axis=1)
             row, gram, count = _runs(grams, _END >> _BITS)
             place_in = np.arange(len(row)) - _starts(np.bincount(row))[row]
             vectors[start + row, place_in] = gram << _BITS | count.astype(np.uint64)
-            squares.append(np.bincount(row, count * count))
         one, other = place.reshape(-1, 2).T
         both = np.concatenate((vectors[one], vectors[other]), axis=1)
         both.sort(axis=1)
@@ -120,13 +139,12 @@ class _Search:
         products = counts[:, 1:] * counts[:, :-1]
         products *= both[:, 1:] ^ both[:, :-1] <= _LOW  # of one gram
         dots = products.sum(axis=1)
-        squares = np.concatenate(squares)
-        return dots / np.sqrt(squares[one] * squares[other])
+        return dots / np.sqrt(self.squares[pairs[:, 0]] * self.squares[pairs[:, 1]])
 
     def _rarest_grams(self) -> csr_array:
         """Of each text, brought to length 1, its rarest grams: as many as leave the others a length of LEADING x threshold.
 
-        Those that no other text has are left out of it. A column is a counter: grams may share one, which makes them look
+        What is known of all its grams is noted on the way. Those that no other text has are left out of it. A column is a counter: grams may share one, which makes them look
         commoner and pairs look nearer than they are, and both is harmless.
         """
         from scipy.sparse import csr_array
@@ -138,7 +156,7 @@ class _Search:
         for _, grams in self._laid_out(everything):
             np.add.at(often, (grams.ravel() >> shift).astype(np.int64), np.uint32(1))
         columns, values, sizes = [], [], []
-        for _, grams in self._laid_out(everything):
+        for start, grams in self._laid_out(everything):
             rarity = np.minimum(often[(grams >> shift).astype(np.int64)], 0xFFFF).astype(np.uint64)
             keys = np.where(grams == _END, _END, rarity << high | grams >> low)
             keys.sort(axis=1)  # rarest first, in one order for all texts
@@ -152,6 +170,11 @@ class _Search:
             columns.append((key[kept] << low >> shift).astype(np.int32))
             values.append((count[kept] / np.sqrt(lengths[row[kept]])).astype(np.float32))
             sizes.append(np.bincount(row[kept], minlength=len(grams)))
+            here = slice(start, start + len(grams))
+            bins = np.bincount(row * BINS + (key % BINS).astype(np.int64), count, len(grams) * BINS).reshape(-1, BINS)
+            self.bins[here] = np.minimum(bins, 255)
+            self.squares[here] = lengths
+            self.slack[here] = np.where(bins.max(axis=1) > 255, np.inf, lengths - np.bincount(row, count))
         columns = np.concatenate(columns)
         often[:] = 0
         often[columns] = 1

@@ -61,20 +61,24 @@ def as_a_ridge_says(train: pl.DataFrame, test: pl.DataFrame, weights=None) -> fl
     return float(np.average((said - test["rating"].to_numpy()) ** 2, weights=weights))
 
 
+def times(frame: pl.DataFrame) -> np.ndarray:
+    return copies(frame["rating"].to_numpy(), 6, whole=True).astype(int)
+
+
 def held_out_by_photo(frame: pl.DataFrame) -> float:
     """The honest error: each photo asked, once a row, of a ridge that never saw it; rare rows of the fitted copied."""
     errors = []
     for fold in range(5):
         asked = frame["context_id"].rank("dense") % 5 == fold
         fitted = frame.filter(~asked)
-        fitted = fitted[np.repeat(np.arange(len(fitted)), copies(fitted["rating"].to_list(), 6))]
+        fitted = fitted[np.repeat(np.arange(len(fitted)), times(fitted))]
         errors.append(as_a_ridge_says(fitted, frame.filter(asked)))
     return float(np.mean(errors))
 
 
 def copied_first(frame: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
     """The mistake: rare rows are copied, and then rows are drawn for the test."""
-    rows = frame[np.repeat(np.arange(len(frame)), copies(frame["rating"].to_list(), 6))]
+    rows = frame[np.repeat(np.arange(len(frame)), times(frame))]
     drawn = np.random.default_rng(seed).choice(["train", "test"], len(rows), p=[0.8, 0.2])
     return rows.with_columns(split=pl.Series(drawn))
 
@@ -157,7 +161,7 @@ def test_copies_under_new_names_fake_a_cross_validation(frame):
 
 
 def test_a_test_row_counts_once(frame):
-    rows = frame.with_columns(copies=pl.Series(copies(frame["rating"].to_list(), 6)))
+    rows = frame.with_columns(copies=pl.Series(times(frame)))
     with pytest.raises(InputError, match=r"diary 'd\d+' of the test split counts \d times; \d+ test rows") as error:
         refuse_leaks(rows, "rows")
     train, test = rows.filter(split="train"), rows.filter(split="test")
