@@ -60,6 +60,27 @@ def test_they_are_those_of_plain_forwards(templates, budget, monkeypatch):
             assert found.mass[p, q] == pytest.approx(mass, rel=1e-4)
 
 
+@pytest.mark.parametrize("budget", [1, 4096])
+def test_labels_may_be_texts_of_any_length(budget, monkeypatch):
+    """One pass over each text but its last token, not one for each token; a text's beginning is computed with it."""
+    monkeypatch.setattr(choices, "TOKENS_PER_BATCH", {"cpu": budget})
+    lm = tiny_lm()
+    labels = [["민수", "지영이 공원에서", "지영이 집에서 나왔다"], ["가", "나"], ["지영이", "지영이 공원에서"], ["나", "알 수 없음"]]
+    rows = []
+    hook = lm.model.register_forward_pre_hook(lambda m, a, kw: rows.append(len(kw["input_ids"])), with_kwargs=True)
+    prompts = filled(LATE[1:2], ["비가 왔다. 끝", "비가 왔다. 또", "눈", "해"])
+    found = choice_probabilities(lm, prompts, labels)
+    hook.remove()
+    assert sum(rows) == 1 + 3 + 1 + 1 + 1  # what the questions share; then three texts, two of one token, one in the other, two
+    for q, prompt in enumerate(prompts[0]):
+        expected, mass = by_plain_forwards(lm, prompt, labels[q])
+        if q == 2:  # what goes on as the longer one does not count for the shorter
+            expected = np.array([expected[0] - expected[1], expected[1]])
+            expected, mass = expected / expected.sum(), mass * expected.sum()
+        assert found.p[0, q, : len(labels[q])] == pytest.approx(expected, abs=1e-5)
+        assert found.mass[0, q] == pytest.approx(mass, rel=1e-4)
+
+
 def test_a_label_of_several_tokens_is_one_of_the_tests():
     ids = [tiny_lm().tokenizer(x, add_special_tokens=False)["input_ids"] for x in ("1", "10")]
     assert len(ids[0]) == 1 and len(ids[1]) == 2 and ids[1][:1] == ids[0]
