@@ -171,7 +171,8 @@ class _Search:
             values.append((count[kept] / np.sqrt(lengths[row[kept]])).astype(np.float32))
             sizes.append(np.bincount(row[kept], minlength=len(grams)))
             here = slice(start, start + len(grams))
-            bins = np.bincount(row * BINS + (key % BINS).astype(np.int64), count, len(grams) * BINS).reshape(-1, BINS)
+            cell = row * BINS + (key & np.uint64(BINS - 1)).astype(np.int64)
+            bins = np.bincount(cell, count, len(grams) * BINS).reshape(-1, BINS)
             self.bins[here] = np.minimum(bins, 255)
             self.squares[here] = lengths
             self.slack[here] = np.where(bins.max(axis=1) > 255, np.inf, lengths - np.bincount(row, count))
