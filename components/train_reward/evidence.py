@@ -51,7 +51,7 @@ def card(model: RewardModel, rows: Rows, train: pl.DataFrame, test: pl.DataFrame
             "levels": {"train": counts(rows.ratings), "train, with copies": counts(rows.ratings, rows.copies),
                        "test": counts(tested_ratings)},
         },
-        "copies": did_it_help(COPIES, int(rows.copies.sum()), said, rows, config),
+        "copies": did_it_help(COPIES, round(float(rows.copies.sum())), said, rows, config),
         "surrogates": did_it_help(SURROGATES, len(rows.surrogates[1]) if rows.surrogates else 0, said, rows, config),
         "guards": guards(model, said.first(champion.name)),
         "intervals": intervals(model, cv["train_cv"], of_test),

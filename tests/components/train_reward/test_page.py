@@ -67,7 +67,7 @@ def made():
                  "levels": {"train": evidence.counts(ratings[:n]), "test": evidence.counts(ratings[n:]),
                             "train, with copies": evidence.counts(ratings[:n], copies)}},
         "surrogates": evidence.did_it_help(procedure.SURROGATES, 40, said, rows, CONFIG),
-        "copies": evidence.did_it_help(procedure.COPIES, int(rows.copies.sum()), said, rows, CONFIG),
+        "copies": evidence.did_it_help(procedure.COPIES, round(float(rows.copies.sum())), said, rows, CONFIG),
         "gold": {"rows": 24, "groups": 6, "unseen_rows": 120, "spearman": [0.41, 0.28, 0.52], "r2": [0.15, 0.02, 0.27],
                  "shut": 0.0167, "usable": True},
         "guards": {"shortest": gate.shortest, "limits": gate.limits, "familiar": gate.familiar, "shut": 0.0083,
