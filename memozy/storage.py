@@ -43,15 +43,20 @@ def shown(place: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def _from_s3(place: str, folder: Path) -> Path:
+def s3_client():
+    """A boto3 client for S3 by the environment's credentials and AWS_ENDPOINT_URL, which gives up within about ten seconds."""
     import boto3
     from botocore.config import Config
 
+    patience = Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"total_max_attempts": ATTEMPTS})
+    return boto3.Session().client("s3", config=patience)  # the default session would remember credentials
+
+
+def _from_s3(place: str, folder: Path) -> Path:
     parts = urlsplit(place)
     bucket, key = parts.netloc, parts.path.lstrip("/")
     with _explained(place):
-        client = boto3.Session().client("s3", config=Config(connect_timeout=SECONDS, read_timeout=SECONDS,
-                                                            retries={"total_max_attempts": ATTEMPTS}))  # fmt: skip
+        client = s3_client()
         if key and not key.endswith("/"):
             return _object(client, bucket, key, folder, place)
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key, Delimiter="/")

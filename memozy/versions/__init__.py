@@ -19,10 +19,10 @@ from pathlib import Path
 
 from memozy.records import InputError
 from memozy.reports import without_secrets
+from memozy.storage import s3_client
 
 VERSION = re.compile(r"[0-9a-f]{32}\.dir")
 PASSED_OVER = {".dvc", ".dvcignore", ".git", ".hg"}
-PATIENCE = {"connect_timeout": 3, "read_timeout": 4, "retries": {"total_max_attempts": 2}}  # seconds; about 9 in all
 
 
 def address(folder: Path) -> str:
@@ -131,14 +131,12 @@ def _reach(remote: str) -> None:
     """
     if not remote.startswith("s3://"):
         return
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
     from botocore.exceptions import ConnectionError as NoConnection
 
     bucket, _, path = remote.removeprefix("s3://").partition("/")
     try:
-        client = boto3.Session().client("s3", config=Config(**PATIENCE))  # the default session remembers credentials
+        client = s3_client()
         client.list_objects_v2(Bucket=bucket, Prefix=f"{path.strip('/')}/".lstrip("/"), MaxKeys=1)
     except ClientError as error:
         said = error.response["Error"]
