@@ -100,7 +100,9 @@ def drill(kills: int, updates: int, rollouts: int, seed: int = 0) -> dict:
                    for line in (quiet / "curves").read_text(encoding="utf-8").splitlines()]  # fmt: skip
         hit = 0
         for update in sorted(rng.choices(range(updates), k=kills)):
-            hit += kill_in(training(killed, settings, artifacts), killed, update, rng.uniform(0, sum(seconds) / updates))
+            hit += kill_in(
+                training(killed, settings, artifacts), killed, update, rng.uniform(0, sum(seconds) / updates)
+            )
         finish(training(killed, settings, artifacts), killed)
         again = result(killed)
         for what, value in whole.items():

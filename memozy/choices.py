@@ -111,7 +111,8 @@ def _next_logprobs(
             told = min(back, fresh)  # shorter labels than the longest ask for fewer positions
             logits = _forward(lm, flat, prefixes, prompt, fresh, told)  # [B, told, V]
             for k in range(told):
-                picked = logits[:, -1 - k].float().log_softmax(-1).gather(1, tokens[some, k].repeat(len(block), 1))  # [B, W]
+                logp = logits[:, -1 - k].float().log_softmax(-1)  # [B, V]
+                picked = logp.gather(1, tokens[some, k].repeat(len(block), 1))  # [B, W]
                 found[np.ix_(block, some, [k])] = picked.double().cpu().numpy().reshape(len(block), len(some), 1, -1)
     return found
 

@@ -65,13 +65,19 @@ def test_labels_may_be_texts_of_any_length(budget, monkeypatch):
     """One pass over each text but its last token, not one for each token; a text's beginning is computed with it."""
     monkeypatch.setattr(choices, "TOKENS_PER_BATCH", {"cpu": budget})
     lm = tiny_lm()
-    labels = [["민수", "지영이 공원에서", "지영이 집에서 나왔다"], ["가", "나"], ["지영이", "지영이 공원에서"], ["나", "알 수 없음"]]
+    labels = [
+        ["민수", "지영이 공원에서", "지영이 집에서 나왔다"],
+        ["가", "나"],
+        ["지영이", "지영이 공원에서"],
+        ["나", "알 수 없음"],
+    ]
     rows = []
     hook = lm.model.register_forward_pre_hook(lambda m, a, kw: rows.append(len(kw["input_ids"])), with_kwargs=True)
     prompts = filled(LATE[1:2], ["비가 왔다. 끝", "비가 왔다. 또", "눈", "해"])
     found = choice_probabilities(lm, prompts, labels)
     hook.remove()
-    assert sum(rows) == 1 + 3 + 1 + 1 + 1  # what the questions share; then three texts, two of one token, one in the other, two
+    # what the questions share, then three texts, two of one token, one that goes on as the other, one beside one token
+    assert sum(rows) == 1 + 3 + 1 + 1 + 1
     for q, prompt in enumerate(prompts[0]):
         expected, mass = by_plain_forwards(lm, prompt, labels[q])
         if q == 2:  # what goes on as the longer one does not count for the shorter

@@ -160,7 +160,9 @@ def test_the_kl_coefficient_comes_down_below_the_target_to_where_it_started_and_
 def test_ppo_learns_what_it_is_paid_for():
     """Paid 1 for a reply that names a friend and 0 else, the policy comes to name one nearly always."""
     named = Task(lambda text: float("친구" in text))
-    ppo = trainer(lm=taught_lm(), task=named, rollouts=32, kl_coef=0.0, kl_target=1e9, kl_limit=1e9, stop_at_approx_kl=1.0)
+    ppo = trainer(
+        lm=taught_lm(), task=named, rollouts=32, kl_coef=0.0, kl_target=1e9, kl_limit=1e9, stop_at_approx_kl=1.0
+    )
     scores = [ppo.step(u)[0]["objective/score"] for u in range(12)]
     assert scores[0] < 0.6 and np.mean(scores[-5:]) > 0.8, scores
 
@@ -188,7 +190,9 @@ def test_in_bfloat16_losses_values_and_the_optimiser_stay_float32():
     lm = tiny_lm()
     lm.model.to(torch.bfloat16)
     ppo = trainer(lm=lm)
-    x = experience(ppo, [[20, 21, 22], [23]], [True, True])  # its replies claim log-probs of -1, and values of 2, which are not believed
+    x = experience(
+        ppo, [[20, 21, 22], [23]], [True, True]
+    )  # its replies claim log-probs of -1, and values of 2, which are not believed
     assert {x.old_logp.dtype, x.ref_logp.dtype, x.values.dtype} == {torch.float32}
     torch.testing.assert_close(x.old_logp, x.ref_logp)
     assert (x.old_logp[0] + 1).abs().min() > 1e-3
