@@ -254,7 +254,11 @@ def read(path: str | Path, schema: Schema) -> pl.DataFrame:
     """Read and check a stage's Parquet file. Raises InputError."""
     if not Path(path).is_file():
         raise InputError("no such file", file=path, remedy=f"It should hold {schema.name}")
-    return check(pl.read_parquet(path), schema, path)
+    try:
+        return check(pl.read_parquet(path), schema, path)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"is not a Parquet file ({str(error).splitlines()[0]})", file=path,
+                         remedy=f"It should hold {schema.name}") from None  # fmt: skip
 
 
 def write(frame: pl.DataFrame, path: str | Path, schema: Schema) -> None:

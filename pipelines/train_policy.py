@@ -37,6 +37,7 @@ def train_models(diaries, ratings, surrogates, validation, split, oversample, re
     """Ratings -> reward model -> policy. Arguments: the stages' settings."""
     written = generate_diaries(config=diaries)
     rated = import_ratings(config=ratings, diaries=written.outputs["diaries"], contexts=written.outputs["contexts"])
+    rated.set_caching_options(False)  # the same settings find other files, and newer feedback
     people = {name: rated.outputs[name] for name in ("ratings", "rated_diaries")}
     users = auto_rate(config=surrogates, events=rated.outputs["events"], **people)
     data = validate_data(config=validation, surrogates=users.outputs["surrogates"], **people)

@@ -145,3 +145,9 @@ def test_json_lines_in_another_encoding_are_refused_in_one_line(tmp_path):
     (tmp_path / "a.jsonl").write_bytes('{"query": "오늘"}\n'.encode("cp949"))
     with pytest.raises(InputError, match=r"a\.jsonl: is not UTF-8 \(byte 11\)\. Save it as UTF-8"):
         read_jsonl(tmp_path / "a.jsonl", QUERIES)
+
+
+def test_a_file_that_is_no_parquet_is_refused_in_one_line(tmp_path):
+    (tmp_path / "ratings.parquet").write_text("diary_id,rating\n")
+    with pytest.raises(InputError, match=r"ratings\.parquet: is not a Parquet file \(.*\)\. It should hold ratings$"):
+        read(tmp_path / "ratings.parquet", RATINGS)

@@ -65,6 +65,15 @@ def test_the_gate_is_never_cached(tmp_path):
     assert "enableCache" not in tasks["check-feedback"]["cachingOptions"]
 
 
+@pytest.mark.parametrize("name", ["train_policy", "optimize_prompt", "retrain"])
+def test_what_takes_in_files_and_feedback_is_never_cached(name, tmp_path):
+    """Else a run that was started because there is something new would train on what an earlier one found."""
+    ir = compiled(name, tmp_path)
+    dags = [ir["root"]["dag"], *(c["dag"] for c in ir["components"].values() if "dag" in c)]
+    [options] = [task["cachingOptions"] for dag in dags for t, task in dag["tasks"].items() if t == "import-ratings"]
+    assert "enableCache" not in options
+
+
 if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for pipeline in PIPELINES:
