@@ -24,7 +24,7 @@ def memozy(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
         (["run", "optimize_prompt", "--config", "run.yaml", "--set", "ppo.updatez=3"], "Did you mean 'updates'?"),
         (["run", "optimize_prompt", "--config", "run.yaml", "--name", "../up"], "--name, value '../up'"),
         (["run", "optimize_prompt", "--config", "run.yaml"], "data/contexts.jsonl, field 'diaries.contexts'"),
-        (["stages", "splitdata"], "field 'STAGE', value 'splitdata': is not known. Known: check_feedback"),
+        (["stages", "splitdata"], "field 'STAGE', value 'splitdata': is not known. Known: auto_rate, check_feedback"),
         (["compile", "nothing"], "field 'PIPELINE', value 'nothing': is not known"),
         (["run", "optimize_prompt", "--config", "run.yaml", "--dry-run"], "data/contexts.jsonl, field 'diaries.contexts'"),
         (["plan", "--rho2", "2"], "field 'rho2', value '2': Input should be less than 1"),
@@ -41,15 +41,15 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, said):
 
 
 def test_bad_input_that_a_stage_finds_is_one_line_too(tmp_path):
-    """The file is there, its third row is not JSON: only the stage that reads it can tell."""
-    (tmp_path / "ratings.jsonl").write_text('{"diary_id": "1", "rater_id": "a", "rating": 1}\n{}\n[\n')
+    """The file is there, and says nothing of ratings: only the stage that reads it can tell."""
+    (tmp_path / "ratings.jsonl").write_text('{"diary_id": "1", "rater_id": "a", "note": 1}\n')
     (tmp_path / "run.yaml").write_text("feedback: {ratings: ratings.jsonl}\n")
     for name in ("contexts", "prompts", "instructions", "evaluation_contexts"):
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / f"{name}.jsonl").write_text("{}\n")
     done = memozy("run", "retrain", "--config", "run.yaml", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert done.stderr.startswith("error: ") and "ratings.jsonl, row 3" in done.stderr
+    assert done.stderr.startswith("error: ") and "ratings.jsonl, field 'rating': column is missing" in done.stderr
     assert "Traceback" in (tmp_path / "runs/run/log.txt").read_text()
 
 

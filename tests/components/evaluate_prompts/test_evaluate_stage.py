@@ -12,7 +12,7 @@ from components.evaluate_prompts.config import Config
 from components.evaluate_prompts.evaluation import Evaluation
 from components.evaluate_prompts.stage import run
 from components.evaluate_prompts.verify import differences
-from memozy import modeling
+from memozy import generation
 from memozy.ledger import open_ledger
 from memozy.llm import LLMConfig
 from memozy.records import ARMS, OVERSAMPLED, PULLS, InputError, context_digest, read, read_contexts, write, write_jsonl
@@ -98,7 +98,7 @@ def test_killed_at_a_pull_it_ends_with_the_same_decision(place, monkeypatch):
     class Killed(Exception):
         pass
 
-    write, written = modeling.generate, []
+    write, written = generation.generate, []
 
     def killing(*args, **kwargs):
         written.append(len(args[1]))
@@ -106,7 +106,7 @@ def test_killed_at_a_pull_it_ends_with_the_same_decision(place, monkeypatch):
             raise Killed
         return write(*args, **kwargs)
 
-    monkeypatch.setattr(modeling, "generate", killing)
+    monkeypatch.setattr(generation, "generate", killing)
     with pytest.raises(Killed):
         evaluate(place, "killed")
     again, same, _ = evaluate(place, "killed")

@@ -191,7 +191,7 @@ def test_it_refuses_too_few_groups(n_train, n_test, folds, said, frame, tmp_path
 def test_it_refuses_rows_that_leak(frame, tmp_path):
     """Rows copied before the split: a training diary stands in the test split under another name."""
     copied = frame.filter(split="train").head(5).with_columns(
-        split=pl.lit("test"), copies=pl.lit(1, pl.Int64), diary_id="copy-" + pl.col("diary_id"),
+        split=pl.lit("test"), copies=pl.lit(1.0), diary_id="copy-" + pl.col("diary_id"),
         group_id="copy-" + pl.col("group_id"), context_id="copy-" + pl.col("context_id"),
     )  # fmt: skip
     with pytest.raises(InputError, match=r"oversampled\.parquet.*same text.*would show a test MSE"):
@@ -201,7 +201,7 @@ def test_it_refuses_rows_that_leak(frame, tmp_path):
 
 def test_the_smallest_data_it_takes(frame, tmp_path):
     """Four photos to train on and two to test: no learning curve, but all else, and no crash."""
-    train(some_groups(frame, 4, 2).with_columns(copies=pl.lit(1, pl.Int64)), tmp_path, folds=2)
+    train(some_groups(frame, 4, 2).with_columns(copies=pl.lit(1.0)), tmp_path, folds=2)
     card = json.loads((tmp_path / "reward" / "card.json").read_text(encoding="utf-8"))
     assert (card["metrics"]["train_cv"]["n"], card["metrics"]["test"]["n"]) == (12, 6)
     assert card["learning"] is None and card["copies"] is None
