@@ -9,7 +9,10 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from memozy.records import InputError, json_lines
+from memozy.records import InputError
+
+_REMEDY = "It is no file of this page: give another --out"
+_BEGINNINGS = tuple(f'{{"{key}"'.encode() for key in ("context_id", "image_id", "diary_id", "rater_id"))  # of our lines
 
 
 class Answers:
@@ -27,21 +30,10 @@ class Answers:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._open(path)
             _sync_folder(path)
-            self._mend()
-            for number, row in json_lines(path, "answers"):
-                fault = check(row)
-                if fault:
-                    raise InputError(
-                        fault, file=path, row=number, remedy="It is no file of this page: give another --out"
-                    )
-                self.rows.append(row)
+            self._read(check)
         except BlockingIOError:
             raise InputError(
                 "another page is writing to it", file=path, remedy="Rate there, or give another --out"
-            ) from None
-        except UnicodeDecodeError:
-            raise InputError(
-                "is not text", file=path, remedy="It is no file of this page: give another --out"
             ) from None
         except OSError as error:
             raise InputError(f"cannot be written ({error.strerror})", file=path, remedy="Give another --out") from None
@@ -91,19 +83,32 @@ class Answers:
             raise
         return file
 
-    def _mend(self) -> None:
-        content = self.path.read_bytes()
-        tail = content[content.rfind(b"\n") + 1 :]
-        if not tail:
-            return
-        try:
-            json.loads(tail)
-        except ValueError:
-            if not b'{"'.startswith(tail[:2]):
-                return  # no line of ours: reading it will say so
-            os.ftruncate(self._file, len(content) - len(tail))
-        else:
+    def _read(self, check: Callable[[dict], str | None]) -> None:
+        """Take in the lines, and only where all are ours, mend the last one: a file of someone else is left as it is."""
+        *whole, tail = self.path.read_bytes().split(b"\n")
+        for number, line in enumerate(whole, start=1):
+            if line.strip():
+                self.rows.append(self._row(line, number, check))
+        if any(beginning.startswith(tail[: len(beginning)]) for beginning in _BEGINNINGS) and not _is_json(tail):
+            os.ftruncate(self._file, os.fstat(self._file).st_size - len(tail))
+        elif tail.strip():
+            self.rows.append(self._row(tail, len(whole) + 1, check))
             _write(self._file, b"\n")
+
+    def _row(self, line: bytes, number: int, check: Callable[[dict], str | None]) -> dict:
+        row = json.loads(line.decode()) if _is_json(line) else None
+        fault = check(row) if isinstance(row, dict) else "is no JSON object"
+        if fault:
+            raise InputError(fault, file=self.path, row=number, remedy=_REMEDY)
+        return row
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line.decode())
+    except ValueError:  # UnicodeDecodeError is one
+        return False
+    return True
 
 
 def _line(row: dict) -> bytes:

@@ -87,7 +87,16 @@ def test_one_program_at_a_time_writes(path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"# notes\n\nno newline", b"\xff\xfe\x00", b'{"diary_id": "d", "rater_id": "k", "rating": 0.7}\n', b"[1]\n"],
+    [
+        b"# notes\n\nno newline",
+        b"\xff\xfe\x00",
+        b'{"diary_id": "d", "rater_id": "k", "rating": 0.7}\n',
+        b"[1]\n",
+        b'{"event": 1}\n{"event": 2',
+        b'{"event": 1}',
+        b'{"event": 1',
+        b'{"diary_id": "d1"}\n{"diary_id',
+    ],
 )
 def test_a_file_that_is_not_ours_is_left_alone(path, content):
     path.parent.mkdir()
