@@ -99,6 +99,10 @@ class Desk:
         """The id of the item that a row of the file is about."""
         raise NotImplementedError
 
+    def same(self, row: dict, item: Item) -> bool:
+        """Whether a row with the item's id is about its very texts: an id may come again with another text."""
+        raise NotImplementedError
+
     def said(self, item: Item, value: object) -> dict:
         """What of a row holds the answer. Raises Refused for a value that is none."""
         raise NotImplementedError
@@ -120,7 +124,7 @@ class Desk:
 
     def _note(self, row: dict) -> None:
         place = self._place.get(self.name(row))
-        if place is not None:  # an answer about other items stays in the file
+        if place is not None and self.same(row, self.items[place]):  # an answer about another item stays in the file
             self.by[place][row["rater_id"]] = row
             self._history.setdefault(row["rater_id"], []).append(place)
 

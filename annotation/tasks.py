@@ -5,6 +5,7 @@ from __future__ import annotations
 from annotation.desk import Desk, Refused
 from annotation.items import Item, shuffled
 from memozy.records import RATING_LEVELS
+from memozy.texts import clean
 
 ENOUGH = 10  # diaries that two people rated, from which agreement is told: an interval from fewer says nothing
 
@@ -19,7 +20,12 @@ class Rate(Desk):
     def fault(row: dict) -> str | None:
         """What makes a line none of this task, or None."""
         named = all(isinstance(row.get(name), str) for name in ("diary_id", "rater_id"))
+        if not isinstance(row.get("text", ""), str):
+            return "has a text that is none"
         return None if named and row.get("rating") in RATING_LEVELS else "is no rating of a diary"
+
+    def same(self, row: dict, item: Item) -> bool:
+        return clean(row.get("text", item.texts[0])) == clean(item.texts[0])
 
     def said(self, item: Item, value: object) -> dict:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value not in RATING_LEVELS:
@@ -52,7 +58,10 @@ class Rank(Desk):
     def fault(row: dict) -> str | None:
         """What makes a line none of this task, or None."""
         named = isinstance(row.get("rater_id"), str) and isinstance(row.get("context_id") or row.get("image_id"), str)
-        return None if named and isinstance(row.get("ranked"), list) else "is no ranked list"
+        return None if named and _ranked(row) else "is no ranked list"
+
+    def same(self, row: dict, item: Item) -> bool:
+        return {clean(text) for text in _ranked(row)} == {clean(text) for text in item.texts}
 
     def said(self, item: Item, value: object) -> dict:
         """value: the places of the texts, best first, those that tie together: [[2], [0, 1]]."""
@@ -71,3 +80,11 @@ class Rank(Desk):
 
     def agreement(self) -> None:
         """Not told: pairs out of one list belong together, and alpha's interval would be too narrow."""
+
+
+def _ranked(row: dict) -> list[str]:
+    """The texts of a ranked list, those that tie as well; none where it is no such list."""
+    ranked = row.get("ranked")
+    tiers = [tier if isinstance(tier, list) else [tier] for tier in ranked] if isinstance(ranked, list) else []
+    texts = [text for tier in tiers for text in tier]
+    return texts if all(isinstance(text, str) for text in texts) else []

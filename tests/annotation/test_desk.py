@@ -165,6 +165,25 @@ def test_answers_about_other_diaries_stay_in_the_file(desk):
     assert [row["diary_id"] for row in desk().answers.rows] == ["d0", "d1"]
 
 
+def test_an_id_that_comes_again_with_another_text_is_asked_again(desk):
+    desk().answer("kim", 0, 1)
+    spaced = Item("d0", ("  글 0\n",), DIARIES[0].keys, {})
+    assert told(desk(items=[spaced, *DIARIES[1:]]), "kim") == (1, 23, 0)
+    other = desk(items=[Item("d0", ("새 글",), DIARIES[0].keys, {}), *DIARIES[1:]])
+    assert told(other, "kim") == (0, 24, 0) and not other.state("kim")["undo"]
+    other.answer("kim", 0, -1)
+    assert [(row["text"], row["rating"]) for row in other.answers.rows] == [("글 0", 1.0), ("새 글", -1.0)]
+    assert told(desk(), "kim") == (1, 23, 0)
+
+
+def test_a_context_with_other_outputs_is_ranked_again(desk):
+    desk(Rank, LISTS).answer("kim", 1, [[2], [3, 0], [1]])
+    turned = [LISTS[0], Item("c1", LISTS[1].texts[::-1], LISTS[1].keys, {}), LISTS[2]]
+    assert told(desk(Rank, turned), "kim") == (1, 2, 0)
+    more = [LISTS[0], Item("c1", (*LISTS[1].texts[1:], "새 글"), LISTS[1].keys, {}), LISTS[2]]
+    assert told(desk(Rank, more), "kim") == (0, 3, 0)
+
+
 def test_agreement_is_krippendorffs_alpha_from_enough_shared_diaries(desk):
     both, rng = desk(double=1.0), np.random.default_rng(0)
     ratings = rng.choice([-1, -0.5, 0, 0.5, 1], size=(2, ENOUGH))
