@@ -17,6 +17,8 @@ UPGRADES: tuple[Callable[[Any], None], ...] = ()  # the n-th takes a connection 
 PLACE = "MEMOZY_FEEDBACK"
 WAIT = 60  # seconds for other writers of an SQLite file
 CONNECT = 10  # seconds for a server to answer
+DRIVERS = {"sqlite": "sqlite", "sqlite+pysqlite": "sqlite",
+           "postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}  # fmt: skip
 LOCK = 0x6D656D6F7A79  # "memozy": PostgreSQL's advisory locks are numbers
 
 
@@ -50,24 +52,30 @@ def tables():
 def connect(url: str, create: bool):
     """An engine on an up-to-date store. create: make the tables where there are none.
 
-    Raises InputError for what is no URL of SQLite or PostgreSQL, a database that can't be reached, one without a store
-    (unless `create`), and a store of a newer version.
+    Raises InputError for what is no URL of SQLite or PostgreSQL, an SQLite database that is no file, a database that can't
+    be reached, one without a store (unless `create`), and a store of a newer version.
     """
     from sqlalchemy import create_engine, event, make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
         place = make_url(url)
-        lite = {"sqlite": True, "postgresql": False}[place.get_backend_name()]
-    except (ArgumentError, KeyError):  # which are not quoted: a password may stand in it
+        place = place.set(drivername=DRIVERS[place.drivername])
+    except (ArgumentError, KeyError, ValueError):  # which are not quoted: a password may stand in it
         raise InputError("is no URL of SQLite or PostgreSQL", field=PLACE,
                          remedy="Such as sqlite:///feedback.sqlite or postgresql://user:password@host/name") from None  # fmt: skip
+    lite = place.drivername == "sqlite"
+    if lite and (place.database or ":memory:").startswith((":memory:", "file:")):  # which may be in memory as well
+        raise InputError("names no file, so that what is recorded would be lost", file=where(url), field=PLACE,
+                         remedy="Such as sqlite:///feedback.sqlite")  # fmt: skip
     if lite and not create and not (place.database and Path(place.database).is_file()):
         raise _no_store(url)
-    if place.drivername == "postgresql":
-        place = place.set(drivername="postgresql+psycopg")
     with explained(url):
-        engine = create_engine(place, connect_args={"timeout": WAIT} if lite else {"connect_timeout": CONNECT})
+        try:
+            engine = create_engine(place, connect_args={"timeout": WAIT} if lite else {"connect_timeout": CONNECT})
+        except ValueError:  # which quotes it
+            raise InputError("has an option whose value can't be read", file=where(url), field=PLACE,
+                             remedy="Mend what follows '?', or leave it out") from None  # fmt: skip
         if lite:
 
             @event.listens_for(engine, "connect")

@@ -305,7 +305,11 @@ def test_a_newer_store_is_refused_and_an_older_one_is_brought_up_to_date(url, mo
     [
         ("feedback.sqlite", "is no URL of SQLite or PostgreSQL"),
         ("mysql://app:sesame@db/feedback", "is no URL of SQLite or PostgreSQL"),
-        ("postgresql+nothing://app:sesame@db/feedback", "can't be used"),
+        ("postgresql+psycopg2://app:sesame@db/feedback", "is no URL of SQLite or PostgreSQL"),
+        ("postgresql://app:sesame@db:port/feedback", "is no URL of SQLite or PostgreSQL"),
+        ("sqlite:////tmp/feedback.sqlite?timeout=sesame", r"sqlite:////tmp/feedback\.sqlite, .*has an option whose value"),
+        ("sqlite://", "names no file, so that what is recorded would be lost"),
+        ("sqlite:///file:feedback?mode=memory&uri=true", "names no file"),
         ("postgresql://app:sesame@127.0.0.1:1/feedback?password=sesame", r"postgresql://127\.0\.0\.1:1/feedback, .*can't be used"),
         ("postgresql://app:sesame@db/feedback?nonsense=1", r"postgresql://db/feedback, .*can't be used"),
         ("sqlite:////nowhere/feedback.sqlite", "can't be used"),
