@@ -17,7 +17,7 @@ def write(items: Sequence[Item], out: Path, raters: Sequence[str], double: float
     """The sheets written: one named `out`, or `<out>-<rater>` for each of several raters.
 
     A column that would be empty throughout is left out. Raises InputError, before anything is written, for a name that
-    no file can have and a sheet that exists.
+    no file can have, a sheet that exists and a text too long for a cell; and where nothing can be written.
     """
     for place, name in enumerate(raters):
         fault = name_fault(name, raters[:place])
@@ -27,12 +27,13 @@ def write(items: Sequence[Item], out: Path, raters: Sequence[str], double: float
             )
     share = assigned(items, raters or [""], double, seed)
     paths = {rater: out.with_stem(f"{out.stem}-{rater}") if len(raters) > 1 else out for rater in share}
-    for path in paths.values():
-        sheets.refuse(path)
-    for rater, path in paths.items():
-        rows = [_row(item, rater) for item in share[rater]]
-        sheets.write(path, [c for c in COLUMNS if c in NEEDED or any(row.get(c) for row in rows)], rows)
+    sheets.write_all({path: _table(share[rater], rater) for rater, path in paths.items()})
     return list(paths.values())
+
+
+def _table(items: Sequence[Item], rater: str) -> tuple[list[str], list[dict[str, str]]]:
+    rows = [_row(item, rater) for item in items]
+    return [c for c in COLUMNS if c in NEEDED or any(row.get(c) for row in rows)], rows
 
 
 def _row(item: Item, rater: str) -> dict[str, str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -39,7 +40,7 @@ def refuse(path: Path) -> None:
     """Raise InputError for a name of another format than FORMATS, and for a file that exists: it may be filled in."""
     if path.suffix.lower() not in FORMATS:
         raise InputError("is of an unknown format", file=path, value=path.suffix, remedy=f"Known: {', '.join(FORMATS)}")
-    if path.exists():
+    if os.path.lexists(path):
         raise InputError("exists already", file=path, remedy="It may be filled in: give another name or remove it")
 
 
@@ -47,8 +48,30 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
     """A sheet of texts with a heading, CSV or XLSX as `path` is named; other keys of the rows are left out.
 
     CSV has a BOM, so that spreadsheet programs read its Korean. XLSX offers the rating levels to choose from.
-    Raises InputError for what `refuse` refuses, and for a text too long for a cell.
+    Raises InputError for what `refuse` refuses, for a text too long for a cell, and where nothing can be written.
     """
+    write_all({path: (columns, rows)})
+
+
+def write_all(tables: Mapping[Path, tuple[Sequence[str], Iterable[dict]]]) -> None:
+    """Several sheets, each as `write` writes it, or none of them."""
+    contents = {path: _content(path, columns, rows) for path, (columns, rows) in tables.items()}
+    made: list[Path] = []
+    for path, content in contents.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "xb") as file:
+                made.append(path)
+                file.write(content)
+        except OSError as error:
+            for each in made:
+                each.unlink()
+            raise InputError(
+                f"cannot be written ({error.strerror})", file=path, remedy="Give another name or folder"
+            ) from None
+
+
+def _content(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> bytes:
     refuse(path)
     cells = [[str(row.get(column) or "") for column in columns] for row in rows]
     for number, row in enumerate(cells, start=1):
@@ -56,10 +79,7 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
             if len(value) >= LONGEST:
                 raise InputError(f"has {len(value):,} characters", file=path, row=number, field=column, value=value,
                                  remedy=f"A cell holds less than {LONGEST:,}; leave the row out")  # fmt: skip
-    content = _csv(columns, cells) if path.suffix.lower() == ".csv" else _xlsx(columns, cells)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "xb") as file:
-        file.write(content)
+    return _csv(columns, cells) if path.suffix.lower() == ".csv" else _xlsx(columns, cells)
 
 
 def _csv(columns: Sequence[str], rows: list[list[str]]) -> bytes:

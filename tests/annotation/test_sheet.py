@@ -117,3 +117,27 @@ def test_a_sheet_that_exists_stops_all_of_them(table, tmp_path):
     said = template(table(DIARIES), "--out", tmp_path / "s.csv", "--raters", "kim,lee")
     assert said.exit_code == 2 and "s-lee.csv: exists already" in said.stderr
     assert not (tmp_path / "s-kim.csv").exists() and (tmp_path / "s-lee.csv").read_text() == "filled in"
+
+
+def test_a_text_too_long_for_the_second_sheet_stops_all_of_them(table, tmp_path):
+    rows = [{"diary_id": f"d{n}", "text": "글"} for n in range(9)]
+    diaries = table(rows)
+    template(diaries, "--out", tmp_path / "s.csv", "--raters", "kim,lee", "--double", "0")
+    last = sheet(tmp_path / "s-lee.csv")[0]["diary_id"]
+    long = [{**row, "text": "가" * 40_000} if row["diary_id"] == last else row for row in rows]
+    said = template(table(long), "--out", tmp_path / "new/s.csv", "--raters", "kim,lee", "--double", "0")
+    assert said.exit_code == 2 and "s-lee.csv, row 1, field 'text'" in said.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "out", ["diaries.csv/x.csv", "diaries.csv/../new.csv", "/proc/x.csv", f"{'x' * 300}.csv", "link.csv"]
+)
+def test_where_no_sheet_can_be_written_is_said_in_one_line(table, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "diaries.csv").write_text("diary_id,text\nd1,글\n", encoding="utf-8")
+    (tmp_path / "link.csv").symlink_to("nowhere")
+    said = template("diaries.csv", "--out", out)
+    assert said.exit_code == 2 and said.stderr.count("\n") == 1, said.stderr
+    assert "cannot be written" in said.stderr or "exists already" in said.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"diaries.csv", "link.csv"}

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from memozy.records import InputError
-from memozy.sheets import inert, write
+from memozy.sheets import inert, write, write_all
 
 TEXTS = ["=1+1", '첫 줄\n둘째, "줄"', " <&> _x0041_ ", "\x01\r끝", "0012", "＠SUM(1)", "TRUE"]
 ROWS = [{"diary_id": f"d{n}", "text": text, "rating": "", "prompt_id": "A"} for n, text in enumerate(TEXTS)]
@@ -58,3 +58,10 @@ def test_a_sheet_is_never_written_over_nor_cut(tmp_path):
     with pytest.raises(InputError, match="unknown format"):
         write(tmp_path / "s.ods", COLUMNS, ROWS)
     assert [path.name for path in tmp_path.iterdir()] == ["s.csv"]
+
+
+def test_of_several_sheets_none_stays_where_one_cannot_be_written(tmp_path):
+    (tmp_path / "file.csv").write_text("")
+    with pytest.raises(InputError, match=r"x.csv: cannot be written"):
+        write_all({tmp_path / "s.csv": (COLUMNS, ROWS), tmp_path / "file.csv/x.csv": (COLUMNS, ROWS)})
+    assert [path.name for path in tmp_path.iterdir()] == ["file.csv"]
