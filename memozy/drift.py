@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from memozy.records import RATING_LEVELS
+
 REPETITIONS = 999  # of the permutation test, whose least p is thus 0.001
 SURE = 0.01  # p at most, to call a difference one
 SAMPLE = 5_000  # texts looked at on either side, drawn by a seed
@@ -38,6 +40,22 @@ class Drift:
     def beyond(self, most: float) -> bool:
         """Whether new records differ by more than `most` bits, and not by chance."""
         return self.divergence > most and self.p < SURE
+
+
+def rating_drift(old: pl.DataFrame, new: pl.DataFrame, least: int = 1, seed: int = 0) -> Drift | None:
+    """Drift of ratings {diary_id, rater_id, rating} by level, one of each diary: its raters don't judge independently.
+
+    It is that of the first rater by id, whatever the order of rows; ratings off the levels are left aside. None where the
+    old side has no rating, or the new one those of fewer than `least` diaries.
+    """
+    before, now = (_levels(side) for side in (old, new))
+    return class_drift(before, now, seed=seed) if sum(now.values()) >= least else None
+
+
+def _levels(ratings: pl.DataFrame) -> dict[str, int]:
+    rows = ratings.filter(pl.col("rating").is_in(RATING_LEVELS)).sort("diary_id", "rater_id")
+    values = rows.unique("diary_id", keep="first", maintain_order=True)["rating"]
+    return {f"{level:g}": int((values == level).sum()) for level in RATING_LEVELS}
 
 
 def class_drift(old: Mapping[str, int], new: Mapping[str, int], of: str = "ratings", seed: int = 0) -> Drift | None:

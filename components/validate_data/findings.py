@@ -13,7 +13,7 @@ from components.validate_data.config import Config
 from components.validate_data.panel import Panel, look
 from components.validate_data.rules import Outcome, Table
 from memozy import personal_data, records
-from memozy.drift import Drift, class_drift, text_drift
+from memozy.drift import Drift, rating_drift, text_drift
 
 SCHEMAS = {"diaries": records.DIARIES, "ratings": records.RATINGS, "surrogate diaries": records.DIARIES,
            "surrogates": records.SURROGATES}  # fmt: skip
@@ -140,7 +140,7 @@ def _masked(frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
 def _drifts(ratings: pl.DataFrame, diaries: pl.DataFrame, previous: Mapping[str, pl.DataFrame]) -> Iterator[Drift]:
     """Of the rows that the last version has not, against those that it has."""
     new = ratings.join(previous["ratings"], on=["diary_id", "rater_id"], how="anti")
-    of_ratings = class_drift(*(dict(measures.classes(side).iter_rows()) for side in (previous["ratings"], new)))
+    of_ratings = rating_drift(previous["ratings"], new)
     if of_ratings is not None:
         yield of_ratings
     texts = diaries.join(previous["diaries"], on="diary_id", how="anti")["text"]

@@ -3,11 +3,12 @@
 from itertools import combinations
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import binomtest
 
-from memozy.drift import SAMPLE, class_drift, text_drift
+from memozy.drift import SAMPLE, class_drift, rating_drift, text_drift
 
 LEVELS = ("-1", "-0.5", "0", "0.5", "1")
 
@@ -97,3 +98,15 @@ def test_many_texts_are_sampled_and_the_answer_repeats_itself():
     assert first == text_drift(old, new)
     assert first[0].new[0] == pytest.approx(0.5, abs=0.02)
     assert first[0].classes == ("2", "3–7")
+
+
+def test_of_each_diary_one_rating_counts():
+    """Ten raters of one diary are one judgement, in whatever order they stand; 0.3 is no level."""
+    old = pl.DataFrame({"diary_id": ["a", "b", "c", "d"], "rater_id": ["r"] * 4, "rating": [-1.0, -1.0, 1.0, None]})
+    new = pl.DataFrame({"diary_id": ["e"] * 10 + ["f", "g"], "rater_id": [f"r{9 - i}" for i in range(10)] + ["r0", "r0"],
+                        "rating": [1.0] * 9 + [-1.0, 1.0, 0.3]})  # fmt: skip
+    found = rating_drift(old, new)
+    assert (found.of, found.classes) == ("ratings", LEVELS)
+    assert found.old == pytest.approx((2 / 3, 0, 0, 0, 1 / 3)) and found.new == (0.5, 0, 0, 0, 0.5)
+    assert rating_drift(old, new.reverse()) == found
+    assert rating_drift(old, new, least=3) is None and rating_drift(old.clear(), new) is None

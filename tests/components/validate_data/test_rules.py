@@ -137,6 +137,9 @@ def test_drift_is_of_what_is_new_and_of_nothing_else():
     assert failed(grown(["ㅋㅋㅋ lol ㅋㅋ", "ㅋㅋ lol ㅋㅋ"] * 50, levels), old, **settings) == [
         ("drift", rule, 1, (2,))
     ]
+    panel = grown(alike, levels)
+    many = [ratings_of([1.0], "n", rater=f"r{i:03d}") for i in range(200)]  # of one diary are one judgement
+    assert failed(panel | {"ratings": pl.concat([panel["ratings"], *many])}, old, **settings) == []
     assert look(grown([], []), old, **settings).drifts == ()
 
 
