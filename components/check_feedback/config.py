@@ -7,13 +7,13 @@ from memozy.stages import InputFile
 class Config(BaseModel):
     """When new feedback is worth a run: where there is enough of it and of every class, or where it has drifted.
 
-    ratings: files of ratings, with scale and allowed_hosts as import_ratings takes them. store: count what users did, of
-    the feedback store (MEMOZY_FEEDBACK) what is in no published batch. known: what an earlier run was trained on, a
-    `validated` folder or a ratings.parquet; null where there was none. min_new: ratings not yet known and texts that users
-    reacted to, together; min_per_class: of these, at each rating level.
+    ratings: files of ratings, with scale and allowed_hosts as import_ratings takes them. store: count what users did, by
+    the feedback store (MEMOZY_FEEDBACK), published or not. known: what an earlier run was trained on, a `validated` folder
+    or a ratings.parquet, which knows no reaction; null where there was none. min_new: ratings and reactions not yet known,
+    together; min_per_class: of these, at each rating level.
     drift: the Jensen-Shannon divergence, in bits, beyond which new ratings or texts alone are worth a run (0.045 is a
-    population stability index of 0.25, which counts as major); null: only counts decide. min_for_drift: below so many new
-    ratings, or texts, drift is not looked at.
+    population stability index of 0.25, which counts as major); 0: only counts decide. min_for_drift: below so many newly
+    rated diaries, or new texts, drift is not looked at.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,7 +25,7 @@ class Config(BaseModel):
     known: InputFile | None = None
     min_new: int = Field(50, ge=1)
     min_per_class: int = Field(0, ge=0)
-    drift: float | None = Field(0.045, gt=0, le=1)
+    drift: float = Field(0.045, ge=0, le=1)
     min_for_drift: int = Field(30, ge=1)
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from memozy.records import RATING_LEVELS
 
 
 def enough(
-    n_ratings: int, n_reactions: int, levels: Mapping[float, int], drifts: Sequence[Drift], *, min_new: int, min_per_class: int, most: float | None
+    n_ratings: int, n_reactions: int, levels: Mapping[float, int], drifts: Sequence[Drift], *, min_new: int, min_per_class: int, most: float
 ) -> tuple[bool, str]:  # fmt: skip
     """Whether there is enough that is new, and one sentence that says why (not).
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
 from memozy.feedback import schema
@@ -48,7 +46,7 @@ def _insertion(dialect: str, events: pl.DataFrame) -> tuple:
 
 
 def whole():
-    """The events, and a query for the ids of those that are in no batch and don't wait."""
+    """The events, and a query for the ids of those that don't wait."""
     from sqlalchemy import func, select
 
     e = schema.tables()[0].alias("e")
@@ -56,12 +54,12 @@ def whole():
     text = func.coalesce(func.nullif(e.c.draft, ""), func.nullif(shown.c.draft, ""))
     about = (shown.c.event_id == e.c.shown_id) & (shown.c.kind == "shown")
     drafted = (e.c.kind != "edit") | text.is_not(None)
-    return e, select(e.c.event_id).join(shown, about).where(e.c.batch.is_(None), drafted)
+    return e, select(e.c.event_id).join(shown, about).where(drafted)
 
 
 def columns(events) -> list:
     return [events.c[name] for name in EVENTS.fields]
 
 
-def frame(db, asked, **more: Any) -> pl.DataFrame:
-    return pl.DataFrame(db.execute(asked).tuples().all(), schema=EVENTS.dtypes | more, orient="row")
+def frame(db, asked) -> pl.DataFrame:
+    return pl.DataFrame(db.execute(asked).tuples().all(), schema=EVENTS.dtypes, orient="row")

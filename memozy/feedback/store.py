@@ -117,7 +117,7 @@ class Store:
             number = db.scalar(insert(batches).values(n_events=0, published=False).returning(batches.c.batch))
             e, whole = queries.whole()
             first = case((e.c.kind == "shown", 0), else_=1)
-            some = whole.order_by(e.c.shown_id, first, e.c.event_id).limit(most).subquery()
+            some = whole.where(e.c.batch.is_(None)).order_by(e.c.shown_id, first, e.c.event_id).limit(most).subquery()
             of_these = events.c.event_id.in_(some.select())
             n_events = db.execute(update(events).where(of_these).values(batch=number)).rowcount
             if n_events:
@@ -163,30 +163,27 @@ class Store:
         with self._writing() as db:
             db.execute(update(batches).where(batches.c.batch == batch.number).values(published=True))
 
-    def unpublished(self) -> pl.DataFrame:
-        """Events (EVENTS, but `at` as a time) that don't wait and are in no published batch, and the showings they are about;
-        with `new: bool`, false of a showing that is published.
+    def log(self) -> pl.DataFrame:
+        """All events (EVENTS, but `at` as a time) that don't wait, by their ids, published or not: what `read_events` makes of
+        all batches, once there are no more to publish.
         """
-        from sqlalchemy import or_, select
+        from sqlalchemy import select
 
-        events, batches, _ = schema.tables()
+        events = schema.tables()[0]
         _, whole = queries.whole()
-        claimed = select(batches.c.batch).where(~batches.c.published)
-        fresh = or_(events.c.event_id.in_(whole), events.c.batch.in_(claimed))
-        about = select(events.c.shown_id).where(fresh)
         with self._reading() as db:
-            asked = select(*queries.columns(events), fresh.label("new")).where(or_(fresh, events.c.event_id.in_(about)))
-            return timed(queries.frame(db, asked, new=pl.Boolean).sort("event_id"))
+            asked = select(*queries.columns(events)).where(events.c.event_id.in_(whole))
+            return timed(queries.frame(db, asked).sort("event_id"))
 
     def status(self) -> Status:
         """How many events of which kind there are, and how far they are."""
         from sqlalchemy import func, select
 
         events, batches, _ = schema.tables()
-        _, whole = queries.whole()
+        e, whole = queries.whole()
         with self._reading() as db:
             kinds = dict(db.execute(select(events.c.kind, func.count()).group_by(events.c.kind)).tuples().all())
-            n_new = db.scalar(select(func.count()).select_from(whole.subquery()))
+            n_new = db.scalar(select(func.count()).select_from(whole.where(e.c.batch.is_(None)).subquery()))
             n_unclaimed = db.scalar(select(func.count()).where(events.c.batch.is_(None)))
             sums = select(batches.c.published, func.count(), func.sum(batches.c.n_events)).group_by(batches.c.published)
             far = {published: (n, total) for published, n, total in db.execute(sums)}

@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -75,9 +76,9 @@ def test_the_gate_opens_on_new_ratings_alone(sheet, validated):
     assert check(ratings=feedback) == {"n_new": 60, "n_new_ratings": 60, "n_new_reactions": 0, "n_known": 0, "enough": 1}
     known = validated(11)
     for where in (known, f"{known}/ratings.parquet"):
-        found = check(ratings=feedback, known=where, drift=None)
+        found = check(ratings=feedback, known=where, drift=0)
         assert (found["n_new"], found["n_known"], found["enough"]) == (49, 11, 0)
-        assert check(ratings=feedback, known=where, drift=None, min_new=49)["enough"] == 1
+        assert check(ratings=feedback, known=where, drift=0, min_new=49)["enough"] == 1
 
 
 def test_what_import_ratings_would_set_aside_does_not_count(sheet, tmp_path):
@@ -96,7 +97,7 @@ def test_ratings_of_another_kind_open_the_gate_however_few(sheet, validated, cap
     assert found["drift_ratings"] == pytest.approx(0.6100, abs=1e-4)
     assert found["enough"] == 1
     assert "30 new ratings, 50 are needed; ratings have drifted by 0.61 bits" in capsys.readouterr().out
-    for closed in ({"min_for_drift": 31}, {"drift": None}, {"drift": 0.62}):
+    for closed in ({"min_for_drift": 31}, {"drift": 0}, {"drift": 0.62}):
         assert check(ratings=praise, known=known, **closed)["enough"] == 0
     alike = sheet([(n, EACH[n % 5]) for n in range(1000, 1030)])
     assert check(ratings=alike, known=known)["enough"] == 0
@@ -112,35 +113,70 @@ def test_texts_of_another_kind_open_the_gate(sheet, validated, capsys):
     assert "characters have drifted" in capsys.readouterr().out
 
 
-def test_reactions_of_the_store_count_until_they_are_published(sheet, tmp_path, monkeypatch):
+@pytest.fixture
+def shown(tmp_path, monkeypatch):
+    """Record a showing, and what a user did with it."""
     monkeypatch.setenv("MEMOZY_FEEDBACK", f"sqlite:///{tmp_path}/f.sqlite")
+
+    def record(name, kind=None, draft="오늘 바다에 갔다", diary=None):
+        with open_store() as store:
+            store.record(event_id=name, shown_id=name, kind="shown", prompt_id="A", propensity=0.5, draft=draft, diary_id=diary)
+            if kind:
+                final = "오늘 바다에 갔다!" if kind == "edit" else None
+                store.record(event_id=f"{name}+", shown_id=name, kind=kind, final=final)
+
+    return record
+
+
+def test_reactions_of_the_store_count_published_or_not(sheet, shown, tmp_path):
     with pytest.raises(InputError, match="holds no feedback yet"):
         check(store=True)
-    with open_store() as store:
-        for n, kind in enumerate(["like", "dislike", "regenerate", "edit", None]):
-            store.record(event_id=f"s{n}", shown_id=f"s{n}", kind="shown", prompt_id="A", propensity=0.5, draft="오늘 바다에 갔다")
-            if kind:
-                store.record(event_id=f"r{n}", shown_id=f"s{n}", kind=kind, final="오늘 바다에 갔다!" if kind == "edit" else None)
+    for n, kind in enumerate(["like", "dislike", "regenerate", "edit", None]):
+        shown(f"s{n}", kind)
     found = check(store=True, min_new=4)
     assert found == {"n_new": 4, "n_new_ratings": 0, "n_new_reactions": 4, "n_known": 0, "enough": 1}
     assert check(store=True, min_new=4, min_per_class=1)["enough"] == 0  # nobody's is worth 0
     both = check(ratings=sheet([(1, 0), (2, 0.5)]), store=True, min_new=6, min_per_class=1)
     assert (both["n_new"], both["enough"]) == (6, 1)
-    publish(tmp_path / "batches")
-    assert check(store=True)["n_new"] == 0
-    with open_store() as store:
-        store.record(event_id="late", shown_id="s4", kind="like")
-    assert check(store=True, min_new=1)["enough"] == 1
+    publish(tmp_path / "batches")  # by hand, or by a run that failed afterwards: nothing was trained on them
+    assert check(store=True, min_new=4) == found
 
 
-def test_drafts_of_the_store_count_as_texts(validated, tmp_path, monkeypatch):
-    monkeypatch.setenv("MEMOZY_FEEDBACK", f"sqlite:///{tmp_path}/f.sqlite")
+def test_reactions_are_known_once_a_run_had_surrogates_of_them(sheet, validated, shown):
+    known = validated(5)
+    shown("s0", "like")
+    shown("s1", "dislike", diary="d1")
+    shown("s2", "like", draft=None, diary="d2")  # whose text is the rated diary's
+    shown("s3", "like", draft=None, diary="n9")  # which no run can learn from, until that diary is rated
+    shown("s4", "edit", diary="n4")
+    assert check(store=True, known=known)["n_new"] == 4
+    shown("s7", "like", draft=None, diary="d7")
+    late = sheet([(7, 0.5)], text=lambda n: "오늘은 집에서 쉬었다")
+    assert check(store=True, known=known)["n_new_reactions"] == 4
+    assert check(store=True, ratings=late, known=known)["n_new_reactions"] == 5
+    surrogates = [{"diary_id": d, "rating": 1.0, "signal": "like", "method": "rule"} for d in ("s0", "d1", "n4")]
+    records.write(pl.DataFrame(surrogates), Path(known) / "surrogates.parquet", records.SURROGATES)
+    drafts = records.read(Path(known) / "diaries.parquet", records.DIARIES).head(3).with_columns(diary_id=pl.Series(["s0", "d1", "n4"]))
+    records.write(drafts, Path(known) / "surrogate_diaries.parquet", records.DIARIES)
+    assert check(store=True, known=known)["n_new"] == 1
+    assert check(store=True, known=f"{known}/ratings.parquet")["n_new"] == 3  # it knows no reaction, and no text
+    shown("s5", "like", diary="n4")
+    assert check(store=True, known=known)["n_new"] == 1
+    shown("s6", "like")
+    assert check(store=True, known=known)["n_new"] == 2
+
+
+def test_drafts_that_users_reacted_to_count_as_texts(validated, shown):
     known = validated(60)
+    for n in range(30):
+        shown(f"s{n}", draft="went to the sea")
+    found = check(store=True, known=known)
+    assert (found["n_new"], found["enough"]) == (0, 0)  # a run would learn nothing from them
     with open_store() as store:
         for n in range(30):
-            store.record(event_id=f"s{n}", shown_id=f"s{n}", kind="shown", prompt_id="A", propensity=0.5, draft="went to the sea")
+            store.record(event_id=f"r{n}", shown_id=f"s{n}", kind="like")
     found = check(store=True, known=known)
-    assert (found["n_new"], found["enough"]) == (0, 1)
+    assert (found["n_new"], found["enough"]) == (30, 1)
 
 
 def test_a_missing_file_is_an_error_not_a_closed_gate(sheet, tmp_path):

@@ -257,20 +257,22 @@ def test_half_written_files_of_the_dead_are_swept_away(url, tmp_path):
     assert not old.exists() and young.exists()
 
 
-def test_what_is_unpublished_comes_with_its_showings(url, tmp_path):
+def test_the_whole_log_is_what_all_batches_say(url, tmp_path):
     store_with(url, shown("s1"), shown("s2"), reaction("a", "s2"))
     publish(tmp_path / "out", url)
-    store_with(url, reaction("b", "s1"), shown("s3"), reaction("c", "s9"))
+    store_with(url, reaction("b", "s1"), shown("s3"), reaction("c", "s9"), reaction("d", "s3", "edit", final="끝"))  # two wait
     with open_store(url) as store:
-        found = store.unpublished()
-        assert found.select("event_id", "new").rows() == [("b", True), ("s1", False), ("s3", True)]
+        found = store.log()
+        assert found["event_id"].to_list() == ["a", "b", "s1", "s2", "s3"]
         store.claim()
-        assert store.unpublished().equals(found)
-        assert store.status().n_claimed == 2
+        assert store.log().equals(found)
+        assert (store.status().n_claimed, store.status().n_waiting) == (2, 2)
+    publish(tmp_path / "out", url)
+    assert read_events(tmp_path / "out").equals(found)
 
 
 def test_a_store_is_only_made_by_events(url, tmp_path):
-    for use in (Store.status, Store.claim, Store.batches, Store.unpublished):
+    for use in (Store.status, Store.claim, Store.batches, Store.log):
         with (
             open_store(url) as store,
             pytest.raises(InputError, match="field 'MEMOZY_FEEDBACK': holds no feedback yet"),
