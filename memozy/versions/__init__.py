@@ -23,19 +23,32 @@ from memozy.storage import s3_client
 
 VERSION = re.compile(r"[0-9a-f]{32}\.dir")
 PASSED_OVER = {".dvc", ".dvcignore", ".git", ".hg"}
+ITS_OWN = {"dvc.yaml"}  # what DVC would read as its own, as it does *.dvc
 
 
 def address(folder: Path) -> str:
     """The version of `folder`'s content: the MD5 of its files' MD5s and names, sorted by name.
 
-    Raises InputError without files, and where there are some that DVC passes over.
+    Raises InputError without files, and where there is something that no version can hold: a link, or what DVC passes
+    over, or takes for its own.
     """
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    names = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if _unfit(path):
+            raise InputError(f"holds {name}, which no version can hold", file=folder, remedy="Take it out")
+        if path.is_file():
+            names.append(name)
     if not names:
         raise InputError("holds no files", file=folder, remedy="Give a folder with data")
-    if own := PASSED_OVER & {part for name in names for part in name.split("/")}:
-        raise InputError(f"holds {min(own)}, which no version can hold", file=folder, remedy="Take it out")
-    return hashlib.md5(json.dumps([{"md5": _md5(folder / n), "relpath": n} for n in names]).encode()).hexdigest() + ".dir"
+    listed = [{"md5": _md5(folder / name), "relpath": name} for name in sorted(names)]
+    return hashlib.md5(json.dumps(listed).encode()).hexdigest() + ".dir"
+
+
+def _unfit(path: Path) -> bool:
+    if path.is_symlink() or not (path.is_file() or path.is_dir()):
+        return True
+    return path.suffix == ".dvc" or path.name in PASSED_OVER | ITS_OWN or "\\" in path.name
 
 
 def publish(folder: Path, remote: str) -> str:
@@ -48,9 +61,11 @@ def publish(folder: Path, remote: str) -> str:
     version = address(folder)
     if remote:
         with _repository(remote) as (root, repo, heard):
-            shutil.copytree(folder, root / "data")
-            added = repo.add(str(root / "data"))[0].outs[0].hash_info.value
-            assert added == version, f"{folder} changed while it was read, or DVC names it another way: {added}"
+            with _explained(str(folder), "cannot be pinned", heard, "Look at its files"):
+                shutil.copytree(folder, root / "data")
+                added = repo.add(str(root / "data"))[0].outs[0].hash_info.value
+                if added != version:
+                    raise ValueError(f"it changed while it was read, or DVC names it another way: {added}")
             with _explained(remote, "cannot be written", heard):
                 repo.push()
     return version
@@ -120,7 +135,9 @@ def _repository(remote: str) -> Iterator[tuple[Path, object, list[logging.LogRec
         core = {"no_scm": True, "site_cache_dir": str(root.parent / "site"), "remote": "data", "analytics": False}
         # copies, not links: the folder outlives its cache
         settings = {"core": core, "cache": {"type": "copy"}, "remote": {"data": {"url": url}}}
-        with Repo(str(root), config=settings) as repo:
+        with _explained(remote, "is no remote", heard):
+            repo = Repo(str(root), config=settings)
+        with repo:
             yield root, repo, heard
 
 
@@ -172,11 +189,11 @@ def _listening() -> Iterator[list[logging.LogRecord]]:
 
 
 @contextmanager
-def _explained(remote: str, problem: str, heard: list[logging.LogRecord]) -> Iterator[None]:
+def _explained(place: str, problem: str, heard: list[logging.LogRecord], remedy: str = _REMEDY) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # DVC passes on whatever the file system, boto or the network raised
         causes = [record.exc_info[1] for record in heard if record.exc_info]
         cause = causes[-1] if causes and type(error).__name__ == "UploadError" else error
         reason = (str(cause).strip() or type(cause).__name__).split("\n")[0]
-        raise InputError(f"{problem} ({reason})", file=without_secrets(remote), remedy=_REMEDY) from error
+        raise InputError(f"{problem} ({reason})", file=without_secrets(place), remedy=remedy) from error

@@ -10,6 +10,13 @@ from memozy.records import InputError
 from memozy.stages import read_yaml
 
 
+def check(path: Path) -> None:
+    """Raise InputError where `write` could not: a pointer that is none stands there, or a .gitignore that isn't text."""
+    if path.exists():
+        read(path)
+    _lines(path.with_name(".gitignore"))
+
+
 def write(path: Path, version: str, folder: Path) -> None:
     """Let `path` point to `version`, the content of `folder`; where it does so already it is left alone.
 
@@ -29,9 +36,16 @@ def write(path: Path, version: str, folder: Path) -> None:
 
 
 def _ignore(file: Path, line: str) -> None:
-    known = file.read_text(encoding="utf-8") if file.exists() else ""
-    if line not in known.splitlines():
-        file.write_text("\n".join([*known.splitlines(), line, ""]), encoding="utf-8")
+    known = _lines(file)
+    if line not in known:
+        file.write_text("\n".join([*known, line, ""]), encoding="utf-8")
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    except (OSError, UnicodeDecodeError):
+        raise InputError("is not text in UTF-8", file=file, remedy="Save it as UTF-8, or remove it") from None
 
 
 def read(path: Path) -> str:

@@ -47,9 +47,10 @@ def publish(
         name = name or folder.resolve().name
         if not re.fullmatch(r"\w[\w.-]{0,79}", name):
             raise InputError("is not a name", file="--name", value=name, remedy="Use letters, digits, '.', '_', '-'")
-        place = _remote(remote)
+        place, pointer = _remote(remote), Path(f"{name}.dvc")
+        pointers.check(pointer)  # before anything is pushed
         version = versions.publish(folder, place)
-        pointers.write(Path(f"{name}.dvc"), version, folder)
+        pointers.write(pointer, version, folder)
         print(f"{version} is in {without_secrets(place)}; {name}.dvc points to it.")
 
 

@@ -49,10 +49,15 @@ def test_a_version_is_the_content_as_dvc_names_it(folder, tmp_path):
         versions.publish(tmp_path / "elsewhere" / "none", "")
 
 
-def test_a_folder_of_which_dvc_would_leave_something_out_is_refused(folder, tmp_path):
-    (folder / "deep" / ".dvcignore").write_text("*.bin")
-    with pytest.raises(InputError, match="holds .dvcignore, which no version can hold"):
+@pytest.mark.parametrize("name", ["deep/.dvcignore", "old.dvc", "deep/dvc.yaml", "a\\b.txt", "dangling", "linked", "linked folder"])
+def test_what_no_version_can_hold_is_named(folder, tmp_path, name):
+    """DVC would leave it out, read it as its own, or not give it back."""
+    links = {"dangling": "nowhere", "linked": "a.txt", "linked folder": "deep"}
+    (folder / name).symlink_to(links[name]) if name in links else (folder / name).write_text("*.bin")
+    with pytest.raises(InputError) as caught:
         versions.publish(folder, str(tmp_path / "remote"))
+    assert f"set: holds {name}, which no version can hold" in str(caught.value)
+    assert not (tmp_path / "remote").exists()
 
 
 def test_what_was_published_comes_back(folder, tmp_path, monkeypatch):
@@ -111,6 +116,9 @@ def test_a_remote_that_cannot_be_written_is_named(folder, tmp_path):
     (tmp_path / "remote").write_text("a file stands here")
     with pytest.raises(InputError, match="cannot be written"):
         versions.publish(folder, str(tmp_path / "remote"))
+    for use in (lambda: versions.publish(folder, "foo://x"), lambda: versions.pull("0" * 32 + ".dir", "foo://x", folder)):
+        with pytest.raises(InputError, match=r"^foo://x: is no remote \(.*"):
+            use()
 
 
 def test_runs_side_by_side_do_not_meet(folder, tmp_path):

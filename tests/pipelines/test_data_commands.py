@@ -52,3 +52,11 @@ def test_bad_input_is_one_line_and_writes_nothing(data, tmp_path, arguments, sai
     done = data(*arguments)
     assert done.exit_code == 2 and done.output.count("\n") == 1 and said in done.output
     assert {p.name for p in tmp_path.iterdir()} == {"set"}
+
+
+@pytest.mark.parametrize(("name", "said"), [(".gitignore", "not text in UTF-8"), ("set.dvc", "set.dvc")])
+def test_what_the_pointer_would_fail_on_is_said_before_anything_is_pushed(data, tmp_path, name, said):
+    (tmp_path / name).write_bytes(b"\xff\xfe")
+    done = data("publish", "set", "--remote", "r")
+    assert done.exit_code == 2 and done.output.count("\n") == 1 and said in done.output
+    assert {p.name for p in tmp_path.iterdir()} == {"set", name}
