@@ -67,14 +67,14 @@ def from_texts(frame: pl.DataFrame, names: Sequence[str], columns: Collection[st
     return Table(frame.select(kept), pl.DataFrame(schema=FAULTS), tuple(filter(None, names)), frame.height)
 
 
-def from_objects(chunks: Iterable[list[dict | Unusable]], columns: Collection[str] | None) -> Table:
-    """A table of objects, which come in lists so that few are in memory at once."""
+def from_objects(chunks: Iterable[list[dict | Unusable]], columns: Collection[str] | None, header: Iterable[str] = ()) -> Table:  # fmt: skip
+    """A table of objects, which come in lists so that few are in memory at once. header: names that it has in any case."""
     parts = [_chunk(chunk, columns) for chunk in chunks] or [Table.empty()]
     starts = [0]
     for part in parts:
         starts.append(starts[-1] + part.n_rows)
     faults = [part.faults.with_columns(pl.col("row") + start) for part, start in zip(parts, starts, strict=False)]
-    names = sorted({name for part in parts for name in part.columns})
+    names = sorted({*filter(None, header), *(name for part in parts for name in part.columns)})
     # every chunk has every column, so that they stand below each other though some have no cell of it
     wanted = [name for name in names if _wanted(name, columns)]
     whole = [part.rows.select(pl.col(n) if n in part.rows.columns else pl.repeat(None, part.n_rows, dtype=pl.String).alias(n)

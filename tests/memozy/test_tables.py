@@ -135,7 +135,7 @@ def test_the_fast_reader_and_the_one_that_finds_faults_read_the_same(tmp_path, m
     rng, tables_ = random.Random(0), []
     for _ in range(60):
         width = rng.randint(2, 4)
-        cells = ["", "a", "바다", 'say "x"', "1,5", "two\nlines", "\r\n", ";", " ", "'", "\t", "NA", '"']
+        cells = ["", "a", "바다", "1,5", ";", " ", "'", "\t", "NA", "0.50", "#"]
         tables_.append(
             [
                 [f"c{n}" for n in range(width)],
@@ -154,6 +154,43 @@ def test_the_fast_reader_and_the_one_that_finds_faults_read_the_same(tmp_path, m
     careful = [tables.read(tmp_path / str(number)).rows.rows() for number in range(len(tables_))]
     assert fast == careful
     assert sum(map(len, fast)) > 100
+
+
+def test_a_quote_that_is_not_closed_takes_no_other_rows_with_it(tmp_path):
+    (tmp_path / "a").write_text('id,rating,text\na,1,"오늘 "좋다"\nb,-1,"또 "나쁘다"\nc,0,x\nd,1,"두\n줄"\ne,1,"끝', encoding="utf-8")
+    table = tables.read(tmp_path / "a")
+    assert table.rows.rows() == [(None,) * 3, (None,) * 3, ("c", "0", "x"), ("d", "1", "두\n줄"), (None,) * 3]
+    assert table.faults.select("row", "field", "value").rows() == [
+        (1, None, 'a,1,"오늘 "좋다"'), (2, None, 'b,-1,"또 "나쁘다"'), (5, None, 'e,1,"끝'),
+    ]  # fmt: skip
+    assert set(table.faults["reason"].str.extract(r"^is not CSV \((.*)\): close every double quote")) == {
+        "',' expected after '\"'", "unexpected end of data"}  # fmt: skip
+    # cells with quotes in their midst are what they are, also where as many rows come of it
+    (tmp_path / "b").write_text('a,b,c\n"x\ny",5",5"\n1,2,3\n', encoding="utf-8")
+    assert tables.read(tmp_path / "b").rows.rows() == [("x\ny", '5"', '5"'), ("1", "2", "3")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949", "utf-16"])
+def test_every_row_between_rows_with_broken_quotes_is_read(tmp_path, encoding):
+    rng = random.Random(5)
+    good = ["바다", "그냥 좋다", "1,5", 'say "x"', "two\nlines", "", "끝\r\n"]
+    broken = ['"오늘 "좋다"', '"open', '"a"b', '"두\t줄', '"x" ', '"그래서 "그"냥"']
+    for number in range(150):
+        wanted, text = [], "id,text,mark\n"
+        for n in range(rng.randint(1, 9)):
+            if rng.random() < 0.4:
+                wanted.append(None)
+                text += f"d{n},{rng.choice(broken)},1\n"
+            else:
+                wanted.append((f"d{n}", rng.choice(good) or None, "1"))
+                line = io.StringIO(newline="")
+                csv.writer(line, quoting=rng.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])).writerow(wanted[-1])
+                text += line.getvalue()
+        (tmp_path / str(number)).write_bytes(text.encode(encoding))
+        table = tables.read(tmp_path / str(number))
+        assert table.rows.select("id", "text", "mark").rows() == [row or (None,) * 3 for row in wanted]
+        assert table.faults["row"].to_list() == [n for n, row in enumerate(wanted, start=1) if row is None]
+        assert table.n_rows == len(wanted)
 
 
 def test_a_missing_file_is_named(tmp_path):
