@@ -25,7 +25,8 @@ def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result
 
     Rows of `config.previous` keep their split, and newcomers near them inherit it; a newcomer that would
     join training to test rows goes to `quarantine` {diary_id, context_id, reason}. Surrogates are placed after people's
-    ratings, so that none moves these; one whose group is held out goes to `quarantine` as well.
+    ratings, so that none moves these, earlier ones neither; one whose group is held out goes to `quarantine` as well.
+    What was a surrogate to train on and is rated now stays a training row.
     """
     ratings = records.read(validated / "ratings.parquet", records.RATINGS)
     texts = records.read(validated / "diaries.parquet", records.DIARIES)
@@ -38,7 +39,8 @@ def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result
             pl.col("context_id").fill_null(pl.col("group_id"))
         )
     new = _linkable(rows).join(_place(earlier), on="diary_id", how="left", maintain_order="left")
-    old = _linkable(earlier).join(_place(earlier), on="diary_id").with_columns(name=pl.col("old_group"))
+    of_people = records.HUMAN | pl.col("diary_id").is_in(rows["diary_id"].implode())
+    old, old_surrogates = _standing(earlier.filter(of_people)), _standing(earlier.filter(~of_people))
     _refuse_leak(pl.concat([new.filter(pl.col("old_split").is_not_null()), old]), config)
     both = pl.concat([new, old])
     labels, n_near = _groups(both, config)
@@ -53,7 +55,7 @@ def run(config: Config, *, validated: In, rated: Out, quarantine: Out) -> Result
     if automatic.height:
         standing = both.with_columns(old_group=places["group_id"], old_split=places["split"])
         standing = standing.filter(pl.col("old_split").is_not_null())
-        placed = pl.concat([placed, _placed_beside(automatic, standing, config)])
+        placed = pl.concat([placed, _placed_beside(automatic, pl.concat([standing, old_surrogates]), config)])
     kept = placed.filter(pl.col("split").is_not_null())
     counts = dict(kept.group_by("split").len().iter_rows())
     for side in (split.TRAIN, split.TEST):
@@ -86,7 +88,8 @@ def _surrogates(validated: Path, people: pl.DataFrame, config: Config) -> pl.Dat
 
 
 def _placed_beside(automatic: pl.DataFrame, old: pl.DataFrame, config: Config) -> pl.DataFrame:
-    """The surrogates with their places and, where they have none, the reason; `old` rows, people's, stand where they are."""
+    """The surrogates with their places and, where they have none, the reason; `old` rows, people's and earlier surrogates,
+    stand where they are."""
     both = pl.concat([_linkable(automatic), old], how="diagonal")
     labels, _ = _groups(both, config)
     places = split.assign(both.with_columns(group=labels), config.seed, config.test_share)
@@ -108,10 +111,15 @@ def _place(earlier: pl.DataFrame) -> pl.DataFrame:
     return earlier.select("diary_id", old_group="group_id", old_split="split")
 
 
+def _standing(earlier: pl.DataFrame) -> pl.DataFrame:
+    """Earlier rows as they are linked: by the name of their group, too."""
+    return _linkable(earlier).join(_place(earlier), on="diary_id").with_columns(name=pl.col("old_group"))
+
+
 def _groups(rows: pl.DataFrame, config: Config) -> tuple[np.ndarray, int]:
     """A group number for each row, and how many links of texts nearly the same that took."""
     links = np.empty((0, 2))
-    if config.near_duplicate is not None:
+    if config.near_duplicate < 1:
         links = near_pairs(rows["key"].to_list(), config.near_duplicate, spanning=True)
     return connected([rows[name] for name in LINKS], links), len(links)
 

@@ -175,7 +175,7 @@ def test_a_near_duplicate_joins_two_photos():
     assert rows["d000"]["group_id"] == rows["d010"]["group_id"] == rows["d011"]["group_id"] == "c000"
     assert (metrics["n_near_duplicates"], metrics["n_groups"]) == (1, 19)
     assert split(diaries, near_duplicate=0.93)[2]["n_near_duplicates"] == 0
-    assert split(diaries, near_duplicate=None)[2]["n_groups"] == 20
+    assert split(diaries, near_duplicate=1)[2]["n_groups"] == 20
 
 
 def test_all_contexts_of_a_photo_are_one_group_that_the_photo_names():
@@ -307,6 +307,7 @@ def test_ratings_are_adjusted_to_the_panel_if_asked_for():
     assert rows["d000"]["rating"] < 0 < split(diaries, ratings)[0]["d000"]["rating"] + 0.5
     assert rows["d039"]["rating"] > level["d039"]
     assert {row["n_raters"] for row in rows.values()} == {1, 2}
+    assert {row["rating_variance"] for row in rows.values()} == {None}
 
 
 def test_what_cannot_be_adjusted_is_said(monkeypatch):
@@ -357,7 +358,44 @@ def test_no_surrogate_is_tested_on_and_none_joins_what_is_held_out():
     assert (rows["s2"]["group_id"], rows["s2"]["split"]) == (train["group_id"], "train")
     assert aside == {"s0", "s1", "s3", "s4", "s5"}
     assert (metrics["n_surrogates"], metrics["n_surrogates_aside"]) == (2, 5)
-    # what was trained on keeps its neighbours out of the test rows for good
-    late = ("d900", "x9", third + "!")
-    again, _, _ = split([*diaries, late], previous=rows, seed=99)
-    assert (again["d900"]["split"], again["d900"]["group_id"]) == ("train", rows["s6"]["group_id"])
+
+
+def test_earlier_surrogates_move_nobody_and_keep_their_own_side():
+    diaries, third = spread(20), spread(1, start=40)[0][2]
+    people, _, _ = split(diaries)
+    test = next(r for r in people.values() if r["split"] == "test")
+    drafts = [("s0", TRAINED, third), ("s1", "x1", third + "?")]
+    automatic = [(d, 0.5, "isotonic") for d, *_ in drafts]
+    before, _, _ = split(diaries, None, automatic, drafts)
+    assert before["s0"]["split"] == before["s1"]["split"] == "train"
+    # people's rows near an earlier surrogate, of its photo, or between it and what is held out, stand as without it
+    late = [
+        ("d900", HELD, third + "!"),
+        ("d901", "x1", spread(1, start=50)[0][2]),
+        ("d902", TRAINED, test["text"] + "!"),
+    ]
+    for newcomers in (late[:1], late[1:2], late[2:], late):
+        alone, aside, _ = split([*diaries, *newcomers], previous=people)
+        again, also_aside, _ = split([*diaries, *newcomers], previous=before)
+        assert (again, also_aside) == (alone, aside) and not aside
+    assert (alone["d900"]["split"], alone["d902"]["split"]) == ("test", "test")
+    # the surrogates themselves keep their side under another seed, and are set aside where people's tests came near
+    for seed in range(5):
+        again, aside, _ = split(diaries, None, automatic, drafts, previous=before, seed=seed)
+        assert (again, aside) == (before, set())
+    again, aside, _ = split([*diaries, late[0]], None, automatic, drafts, previous=before)
+    assert again.keys() == {*people, "d900"} and aside == {"s0", "s1"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_surrogate_that_people_rate_later_stays_what_was_trained_on(seed):
+    diaries, draft = spread(20), ("s0", TRAINED, spread(1, start=40)[0][2])
+    before, _, _ = split(diaries, None, [("s0", 0.5, "isotonic")], [draft])
+    late = ("d900", TRAINED, "오늘은 비가 와서 집에서 책을 읽었다")  # of its photo, which is a person's row now
+    again, aside, metrics = split([*diaries, draft, late], previous=before, seed=seed)
+    assert {d: again[d]["split"] for d in before} == {d: r["split"] for d, r in before.items()} and not aside
+    told = [
+        (again[d]["split"], again[d]["group_id"], again[d]["surrogate"], again[d]["n_raters"]) for d in ("s0", "d900")
+    ]
+    assert told == [("train", before["s0"]["group_id"], False, 1)] * 2
+    assert metrics["n_inherited"] == 41
