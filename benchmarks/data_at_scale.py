@@ -89,7 +89,7 @@ def cosine(one: str, other: str) -> float:
     return sum(a[g] * b[g] for g in a) / math.sqrt(sum(v * v for v in a.values()) * sum(v * v for v in b.values()))
 
 
-def calls(folder: Path, near_duplicate: float | None) -> dict[str, tuple[dict, dict[str, str], dict[str, str]]]:
+def calls(folder: Path, near_duplicate: float) -> dict[str, tuple[dict, dict[str, str], dict[str, str]]]:
     """Of each stage its config, inputs and outputs."""
 
     def paths(*names: str) -> dict[str, str]:
@@ -116,9 +116,7 @@ def measured(command: list[str], **environment: str) -> tuple[float, float, floa
     return used.ru_utime + used.ru_stime, time.monotonic() - began, used.ru_maxrss / 1024
 
 
-def run_stages(
-    folder: Path, near_duplicate: float | None, stages: tuple[str, ...]
-) -> dict[str, tuple[float, float, float]]:
+def run_stages(folder: Path, near_duplicate: float, stages: tuple[str, ...]) -> dict[str, tuple[float, float, float]]:
     found = {}
     with tempfile.TemporaryDirectory() as run:  # in a run, so that nothing goes to MLflow from here
         for stage in stages:
@@ -226,7 +224,7 @@ def main() -> None:
             planted = make(folder, n)
             found = run_stages(folder, NEAR, STAGES)
             check_planted(folder, planted)
-            without = run_stages(folder, None, ("split_data",))["split_data"]
+            without = run_stages(folder, 1.0, ("split_data",))["split_data"]
             theirs[n] = measured([sys.executable, "-m", "benchmarks.data_at_scale", "--peer", str(folder)])
         cpu, wall, peak = zip(*found.values(), strict=True)
         total[n] = sum(cpu), sum(wall), max(peak)

@@ -13,7 +13,8 @@ CELLS = 50_000_000  # diaries times raters for which their model is fitted: 400 
 def rated(ratings: pl.DataFrame, diaries: pl.DataFrame, adjusted: bool) -> pl.DataFrame:
     """RATED rows, but for their places, of the diaries that people rated, in id order; RATINGS and DIARIES are given.
 
-    adjusted: `rating` is what the whole panel would give. Raises InputError where that cannot be told.
+    adjusted: `rating` is what the whole panel would give, and `rating_variance` null, for what raters of one mean differ by
+    says nothing of it. Raises InputError where that cannot be told.
     """
     by_diary = ratings.group_by("diary_id").agg(
         pl.col("rating").mean(),
@@ -23,6 +24,7 @@ def rated(ratings: pl.DataFrame, diaries: pl.DataFrame, adjusted: bool) -> pl.Da
     )
     if adjusted:
         by_diary = by_diary.drop("rating").join(_by_the_panel(ratings), on="diary_id")
+        by_diary = by_diary.with_columns(rating_variance=pl.lit(None, pl.Float64))
     rows = diaries.select(ABOUT).join(by_diary, on="diary_id")
     return rows.with_columns(surrogate=pl.lit(False)).sort("diary_id")
 
