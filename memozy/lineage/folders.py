@@ -131,4 +131,7 @@ def _record(cell: Path) -> dict:
 
 
 def _json(file: Path) -> dict:
-    return json.loads(file.read_text(encoding="utf-8"))
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError("is not there, or no JSON", file=file, remedy="The run is damaged: give another, or run it anew") from None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 from memozy.lineage import Origin, Step
 from memozy.records import InputError
@@ -71,12 +72,39 @@ def _store() -> Iterator:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # someone waits: not two minutes for a dead server
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
+        _look(uri)
         yield MlflowClient()
-    except MlflowException as error:
-        raise InputError(f"the tracking store can't be used ({type(error).__name__})", field="MLFLOW_TRACKING_URI",
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        driver = getattr(error, "orig", None)
+        reason = f"{type(error).__name__}: {driver}".split("\n")[0] if driver else type(error).__name__
+        raise InputError(f"the tracking store can't be used ({reason})", field="MLFLOW_TRACKING_URI",
                          value=without_secrets(uri), remedy="Check the address and the credentials") from error  # fmt: skip
+
+
+def _look(uri: str) -> None:
+    """Raise SQLAlchemyError or OSError where a store is not there, or is none.
+
+    MLflow itself would make one there, and try a dead database for two minutes.
+    """
+    kind = uri.partition(":")[0].partition("+")[0]
+    if uri.startswith("file:") or "://" not in uri:
+        os.listdir(urlsplit(uri).path if uri.startswith("file:") else uri)
+    elif kind in ("sqlite", "postgresql", "mysql", "mssql"):
+        from sqlalchemy import NullPool, create_engine, make_url, text
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            url = make_url(uri)
+        except ValueError as error:  # a port that is no number
+            raise ArgumentError(str(error)) from None
+        options = {"connect_timeout": 5} if kind in ("postgresql", "mysql") else {}
+        if kind == "sqlite":
+            url = make_url(f"sqlite:///file:{quote(os.path.abspath(url.database or ''))}?mode=ro&uri=true")
+        with create_engine(url, connect_args=options, poolclass=NullPool).connect() as connection:
+            connection.execute(text("SELECT 1 FROM experiments WHERE 1 = 0"))
 
 
 def _of_run(client, name: str, version: str, run_id: str | None, tags: dict[str, str]) -> Origin:

@@ -11,11 +11,12 @@ from typing import Any
 import polars as pl
 
 from memozy import records, sheets
-from memozy.lineage import Origin, about, count, folders, given, registry, rows
+from memozy.lineage import Origin, Step, about, count, folders, given, registry, rows
 from memozy.records import InputError
 from memozy.reports import without_secrets
 from memozy.versions import changes
 
+PULLS = "stages/evaluate_prompts/out/pulls"  # in a run's folder
 SHOWN = 10  # of raters, files and sources; JSON has all
 
 
@@ -34,6 +35,7 @@ def back(found: Origin, remotes: Sequence[str], file: Path | None = None) -> dic
     """What `found` was made of, counted; the rows themselves go to `file` (`write_rows`). Raises InputError.
 
     The rows are checked against the data version; and where the run's folder is at hand, so is every link between its stages.
+    `links`, `broken`, and `evaluation` where there was one, are None where it isn't: nobody can tell.
     """
     made = folders.behind(found)
     with folders.data(found, remotes) as (place, where):
@@ -51,14 +53,15 @@ def back(found: Origin, remotes: Sequence[str], file: Path | None = None) -> dic
         "stages": sorted({step.stage for step in steps}), "given": given(steps),
         "links": len(made.links) if made else None,
         "broken": [{"stage": stage, "input": name} for stage, name in made.broken] if made else None,
-        **count(data), "evaluation": int((every["kind"] == "evaluation").sum()), "rows": every.height,
+        **count(data), "evaluation": None if pulls is None and _evaluated(steps) else int((every["kind"] == "evaluation").sum()), "rows": every.height,
     }  # fmt: skip
 
 
 def forward(rater: str | None, diary: str | None, remotes: Sequence[str], file: Path | None = None) -> dict[str, Any]:
     """Every data version the store knows that has rows of a rater or of a diary, with the models and runs made of it.
 
-    `unknown`: the versions whose rows are nowhere to be found, so that nobody can tell. Raises InputError.
+    `unknown`: the versions of which nobody can tell, since their rows are nowhere to be found; or, where a rater is asked
+    for, what was rated in an evaluation, since that is only in the folder of its run. Raises InputError.
     """
     by_version: dict[str, list[Origin]] = {}
     for each in registry.everything():
@@ -71,9 +74,12 @@ def forward(rater: str | None, diary: str | None, remotes: Sequence[str], file: 
         except InputError as error:
             unknown.append({"version": version, "made_of_it": names, "why": str(error)})
             continue
-        places = {each.folder for each in origins if each.folder}
-        pulls = [_read(place / "stages/evaluate_prompts/out/pulls", records.PULLS) for place in sorted(places)]
-        judged = pl.concat([p for p in pulls if p is not None]).unique() if any(p is not None for p in pulls) else None
+        pulls = {each.folder / PULLS for each in origins if each.folder and (each.folder / PULLS).is_file()}
+        judged = pl.concat(records.read(file, records.PULLS) for file in sorted(pulls)).unique() if pulls else None
+        lost = [each for each in origins if _evaluated(each.steps) and (each.folder is None or each.folder / PULLS not in pulls)]
+        if rater is not None and lost:
+            why = f"the ratings that judged its prompts are in the folder of {_runs(lost)}, which is not here"
+            unknown.append({"version": version, "made_of_it": names, "why": why})
         found = about(rows(data, None, judged), rater, diary)
         if found.height:
             kinds = dict(found["kind"].value_counts().iter_rows())
@@ -82,6 +88,15 @@ def forward(rater: str | None, diary: str | None, remotes: Sequence[str], file: 
     if file is not None:
         write_rows(pl.concat(kept) if kept else pl.DataFrame(schema={"version": pl.String}), file)
     return {"rater": rater, "diary": diary, "versions": len(by_version), "used": used, "unknown": unknown}
+
+
+def _evaluated(steps: Sequence[Step]) -> bool:
+    """Whether people may have judged prompts in a run of these stages; of a run that was deleted nobody knows."""
+    return not steps or any(step.stage == "evaluate_prompts" for step in steps)
+
+
+def _runs(origins: Sequence[Origin]) -> str:
+    return _list(sorted({f"the run '{each.run}'" if each.run else f"the unknown run behind {each.name}" for each in origins}))
 
 
 def _first(origins: Sequence[Origin], remotes: Sequence[str]) -> changes.DataSet:
@@ -147,7 +162,9 @@ def _back_lines(told: dict[str, Any]) -> list[str]:
     shown.append(f"  by {_counts(told['raters'])}")
     if told["surrogates"]:
         shown.append(f"{told['surrogates']} surrogates, which nobody rated; {_counts(told['signals'])}; {_counts(told['methods'])}")
-    if told["evaluation"]:
+    if told["evaluation"] is None:
+        shown.append("Which ratings judged its prompts, NOBODY CAN TELL: they are in the run's folder only.")
+    elif told["evaluation"]:
         shown.append(f"{told['evaluation']} more ratings judged the prompts against each other.")
     return shown
 
@@ -159,7 +176,7 @@ def _forward_lines(told: dict[str, Any]) -> list[str]:
         shown += [f"{each['version']}: {_counts({k: n for k, n in each['rows'].items() if n})}",
                   *(f"  {name}" for name in each["made_of_it"])]  # fmt: skip
     for each in told["unknown"]:
-        shown += [f"{each['version']}: NOBODY CAN TELL, its rows are not here", *(f"  {name}" for name in each["made_of_it"])]
+        shown += [f"{each['version']}: NOBODY CAN TELL: {each['why']}", *(f"  {name}" for name in each["made_of_it"])]
     return shown
 
 

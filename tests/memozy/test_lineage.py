@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import socket
+import sqlite3
 from pathlib import Path
 
 import polars as pl
@@ -168,6 +170,7 @@ def test_elsewhere_rows_come_from_the_remote_and_stages_from_the_store(elsewhere
     runs, made = elsewhere
     told = trace.back(trace.origin("lineage-m-candidate@champion", runs), [])
     assert (told["ratings"], told["links"], told["found_in"]) == (4, None, str(runs.parent / "remote"))
+    assert told["evaluation"] is None and "judged its prompts, NOBODY CAN TELL" in "\n".join(trace.lines(told))
     assert told["stages"] == ["evaluate_prompts", "import_ratings", "register_models", "split_data", "validate_data"]
     assert told["given"][0]["sha256"] == digest(Path(told["given"][0]["place"]))[:36]
     assert "not here" in "\n".join(trace.lines(told))
@@ -212,10 +215,20 @@ def test_a_rater_and_a_diary_lead_to_the_models_made_of_them(known, tmp_path):
 
 def test_a_version_whose_rows_are_lost_is_named(elsewhere):
     _, made = elsewhere
-    told = trace.forward("kim", None, [])
+    told = trace.forward(None, "d1", [])
     assert [each["version"] for each in told["used"]] == [made["one"]]
     assert {each["version"] for each in told["unknown"]} & set(made.values()) == {made["two"]}
-    assert f"{made['two']}: NOBODY CAN TELL" in "\n".join(trace.lines(told))
+    assert f"{made['two']}: NOBODY CAN TELL: " in "\n".join(trace.lines(told))
+
+
+@pytest.mark.parametrize("rater", ["kim", "only in an evaluation"])
+def test_where_a_run_is_elsewhere_nobody_can_tell_who_judged_its_prompts(elsewhere, rater):
+    _, made = elsewhere
+    told = trace.forward(rater, None, [])
+    assert [each["version"] for each in told["used"]] == [made["one"]] * (rater == "kim")
+    unknown = {each["version"]: each["why"] for each in told["unknown"]}
+    assert unknown[made["one"]] == "the ratings that judged its prompts are in the folder of the run 'one', which is not here"
+    assert "are neither in the run's folder nor in a remote" in unknown[made["two"]]
 
 
 @pytest.mark.parametrize(("model", "said"), [
@@ -237,6 +250,32 @@ def test_without_a_store_only_folders_tell(known, monkeypatch):
     with pytest.raises(InputError, match="is no run that has validated its data"):
         (runs / "empty" / "stages").mkdir(parents=True)
         trace.origin("empty", runs)
+
+
+def test_what_is_no_store_is_said_at_once_and_left_as_it_is(known, tmp_path, monkeypatch):
+    other = sqlite3.connect(tmp_path / "other.db")
+    other.execute("CREATE TABLE mine (x)")
+    other.close()
+    (tmp_path / "text.db").write_text("no database, and long enough to be looked at " * 50)
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens
+        dead = f"postgresql+psycopg://me:secret@127.0.0.1:{closed.getsockname()[1]}/x"
+        for uri, said in ((f"sqlite:///{tmp_path}/other.db", "no such table"), (f"sqlite:///{tmp_path}/text.db", "not a database"),
+                          (f"sqlite:///{tmp_path}/new.db", "unable to open"), (f"{tmp_path}/mlruns", "FileNotFound"),
+                          (f"file://{tmp_path}/mlruns", "FileNotFound"), ("nosuch://x", "can't be used"), ("postgresql+psycopg://me:secret@h:port/x", "ArgumentError"), (dead, "refused")):  # fmt: skip
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+            with pytest.raises(InputError, match=said) as caught:
+                trace.forward("kim", None, [])
+            assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
+
+
+def test_a_damaged_run_is_said_to_be_one(known, tmp_path):
+    shutil.copytree(known[0] / "one", tmp_path / "one", symlinks=True)
+    (tmp_path / "one/stages/validate_data-2/done.json").unlink()
+    with pytest.raises(InputError, match="done.json: is not there, or no JSON. The run is damaged"):
+        trace.origin(str(tmp_path / "one"), known[0])
 
 
 def test_the_command_says_it_in_lines_and_as_json(known, tmp_path, monkeypatch):
