@@ -78,7 +78,7 @@ def execute(
     for name, path in paths.items():
         if not path.exists():
             raise InputError("no such input", file=path, remedy=f"{stage} needs '{name}'")
-    on_disk = {f"config.{name}": Path(value) for name, value in config_files(checked).items() if Path(value).exists()}
+    on_disk = {f"config.{name}": Path(value) for name, value in config_files(checked).items() if os.path.exists(value)}
     digests = {name: digest(path) for name, path in (paths | on_disk).items()}
     named = checked.model_dump_json(exclude=limits(checked))
     if not first_rank():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -22,9 +23,12 @@ def fetch(place: str, folder: Path, allowed_hosts: Collection[str] = ()) -> Path
     from AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …); http(s)://host/… where the host is one of `allowed_hosts`. Raises
     InputError when nothing is there, or it cannot be had within seconds.
     """
-    scheme = urlsplit(place).scheme if "://" in place else ""
+    try:
+        scheme = urlsplit(place).scheme if "://" in place else ""
+    except ValueError as error:
+        raise InputError(f"is no address ({error})", file=place, remedy="Check it") from None
     if not scheme:
-        if not Path(place).exists():
+        if not os.path.exists(place):  # of a name that is too long, Path's own raises
             raise InputError("no such file", file=place, remedy="Paths count from where you are")
         return Path(place)
     folder.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,9 @@ def test_what_is_here_stays_where_it_is(tmp_path):
     assert storage.fetch(str(tmp_path), tmp_path / "to") == tmp_path
     assert not (tmp_path / "to").exists()
     assert "no such file" in refused(str(tmp_path / "b.csv"), tmp_path)
+    assert "no such file" in refused("x" * 5_000, tmp_path)
+    assert refused("https://[x", tmp_path).startswith("https://[x: is no address (")
+    assert "is no address" in refused("s3://[x/a.csv", tmp_path)
     assert "is a place of an unknown kind" in refused("ftp://127.0.0.1/a", tmp_path)
     assert "is a place of an unknown kind" in refused("file:///etc/passwd", tmp_path)
 
