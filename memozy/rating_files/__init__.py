@@ -20,8 +20,9 @@ from memozy.records import DIARIES, RATINGS, SIMULATED, InputError
 
 COLUMNS = ("diary_id", "rater_id", "rating", "rated_at", "source", "context_id", "image_id", "text")
 QUARANTINE = {"file": pl.String, "row": pl.UInt32, "field": pl.String, "value": pl.String, "reason": pl.String}
-ANONYMOUS = "rater-1"  # who rated, where a file does not say
+ANONYMOUS = "rater-1"  # who rated, where a single file does not say; of several each is its own rater's
 Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]  # rows -> the good ones, the others with their fault
+_TEXTS = {"diary_id": pl.String, "here": pl.String}
 NAMED = 4  # of the ratings by which someone contradicts themselves, the first ones are named
 
 
@@ -40,23 +41,27 @@ class RatingFiles:
     n_repeated: int
 
 
-def read(places: str | Path | Sequence[str | Path], known: Collection[str] | None = None, *,
+def read(places: str | Path | Sequence[str | Path], known: Mapping[str, str] | None = None, *,
          scale: Mapping[str, float] | None = None, allowed_hosts: Collection[str] = ()) -> RatingFiles:  # fmt: skip
     """Read the files at one or several places (see `memozy.storage.fetch`); of a folder, all that stand in it.
 
-    known: the ids of diaries that may be rated without their text; None: any. A file with texts brings its diaries
-    along. scale: what a file's marks mean in levels, where it has others. A row that repeats a rating is counted and
-    dropped; of a rater who contradicts themselves every row on that diary is set aside, since nobody knows which one is
-    meant. Raises InputError for a file that is missing, unreadable or empty, or has no column `diary_id` or `rating`.
+    known: the texts of the diaries that may be rated without one, by id; None: any may. A file with texts brings its
+    diaries along; where it brings another text than the known one, it is not known which of the two a row without means.
+    scale: what a file's marks mean in levels, where it has others. Rows of several files that name no rater are of raters
+    named as the files. A row that repeats a rating is counted and dropped; of a rater who contradicts themselves every
+    row on that diary is set aside, since nobody knows which one is meant. Raises InputError for a file that is missing,
+    unreadable or empty, or has no column `diary_id` or `rating`.
     """
-    found = []
     with TemporaryDirectory(prefix="memozy-ratings-") as scratch:
+        files = []
         for number, place in enumerate([places] if isinstance(places, str | Path) else places):
             local = storage.fetch(str(place), Path(scratch) / str(number), allowed_hosts)
             for file in _files(local, place):
                 named = str(place) if file == local else f"{str(place).rstrip('/')}/{file.relative_to(local)}"
-                found.append(_judged(file, storage.shown(named), scale))
-    rows = pl.concat(found).with_row_index("place")
+                files.append((file, storage.shown(named)))
+        names = [named for _, named in files]
+        rows = pl.concat(_judged(file, named, _rater(named, names), scale) for file, named in files)
+    rows = rows.with_row_index("place")
     good, aside = rows.filter(pl.col("reason").is_null()), [rows.filter(pl.col("reason").is_not_null())]
     brought = good.filter(pl.col("text").is_not_null()).filter(pl.col("diary_id").is_first_distinct())
     for step in (_one_text(brought), _no_strangers(brought, known), _no_contradictions):
@@ -77,7 +82,15 @@ def _files(local: Path, place: str | Path) -> list[Path]:
     return files
 
 
-def _judged(path: Path, named: str, scale: Mapping[str, float] | None) -> pl.DataFrame:
+def _rater(named: str, files: Sequence[str]) -> str:
+    """Who rated where a file doesn't say. Files of one name in several folders are told apart by these."""
+    if len(files) == 1:
+        return ANONYMOUS
+    file, stems = Path(named), [Path(other).stem for other in files]
+    return file.stem if stems.count(file.stem) == 1 else f"{file.parent.name}-{file.stem}"
+
+
+def _judged(path: Path, named: str, rater: str, scale: Mapping[str, float] | None) -> pl.DataFrame:
     """The rows of one file, each with the first fault it has (field, value, reason; null where there is none)."""
     try:
         table = tables.read(path, COLUMNS, flatten)
@@ -97,7 +110,7 @@ def _judged(path: Path, named: str, scale: Mapping[str, float] | None) -> pl.Dat
     rows = rows.with_columns(
         file=pl.lit(named),
         row=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32),
-        rater_id=pl.col("rater_id").fill_null(ANONYMOUS),
+        rater_id=pl.col("rater_id").fill_null(rater),
         # simulated ratings stay marked, whatever files they have been through
         source=pl.when(pl.col("source") == SIMULATED).then(pl.lit(SIMULATED)).otherwise(pl.lit(Path(named).name)),
     )  # fmt: skip
@@ -129,15 +142,21 @@ def _one_text(brought: pl.DataFrame) -> Step:
     return step
 
 
-def _no_strangers(brought: pl.DataFrame, known: Collection[str] | None) -> Step:
-    """What is rated without its text is one of the known diaries, or stands in another file."""
+def _no_strangers(brought: pl.DataFrame, known: Mapping[str, str] | None) -> Step:
+    """What is rated without its text is one of the known diaries, or stands in another file, and not both with two texts."""
 
     def step(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         if known is None:
             return rows, rows.clear()
-        ids = pl.concat([pl.Series("diary_id", list(known), dtype=pl.String), brought["diary_id"]]).unique().implode()
-        strange = pl.col("text").is_null() & ~pl.col("diary_id").is_in(ids)
-        return _split(rows, strange, "diary_id", pl.lit("no such diary"))
+        here = pl.DataFrame({"diary_id": list(known), "here": list(known.values())}, schema_overrides=_TEXTS)
+        texts = here.join(brought.select("diary_id", there="text"), on="diary_id", how="full", coalesce=True)
+        marked = rows.join(texts.with_columns(met=True), on="diary_id", how="left", maintain_order="left")
+        bare = pl.col("text").is_null()
+        good, strange = _split(marked, bare & pl.col("met").is_null(), "diary_id", pl.lit("no such diary"))
+        differ = pl.col("here").str.strip_chars() != pl.col("there")
+        why = pl.lit("may be the run's diary of this id or the one of another text that a file brings: give the text")
+        good, torn = _split(good, bare & differ, "diary_id", why)
+        return good.select(rows.columns), pl.concat([strange, torn]).select(rows.columns)
 
     return step
 

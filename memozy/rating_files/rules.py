@@ -13,10 +13,11 @@ IDS = ("diary_id", "rater_id", "context_id", "image_id")
 UNRATED = "was not rated"  # the reason where there is no mark, as in a sheet that is not filled in to its end
 LONGEST_ID = 200  # characters
 LONGEST_TEXT = 100_000
-LONGEST_TIME = 64
 NOBODY = ("", "unknown")  # what people write where they do not know who rated
 _CONTROL = r"[\x00-\x1f\x7f]"
 _OUTSIDE = r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]"  # ids come to name files
+_TIME = (r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+         r"([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$")  # fmt: skip
 _NO_TEXT = r"[\x00-\x08\x0e-\x1f\x7f]"  # white space is text
 
 
@@ -85,8 +86,8 @@ def _rules(texts: bool, scale: Mapping[str, float] | None) -> list[tuple[str, pl
             _id("context_id"), _id("image_id"),
         ]  # fmt: skip
     time = pl.col("rated_at")
-    no_time = (time.str.len_chars() > LONGEST_TIME) | time.str.contains(_CONTROL)
-    return [*found, ("rated_at", no_time, pl.lit("is no time"))]
+    why = pl.lit("is no time of ISO 8601: write 2026-05-01, or 2026-05-01T09:30:00+09:00")
+    return [*found, ("rated_at", ~time.str.contains(_TIME), why)]
 
 
 def _id(name: str) -> tuple[str, pl.Expr, pl.Expr]:

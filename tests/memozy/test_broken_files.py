@@ -15,7 +15,7 @@ from memozy import rating_files
 from memozy.records import DIARIES, RATINGS, InputError, check
 from tests.workbooks import write_ods, write_xlsx, xlsx_rows
 
-KNOWN = {f"d{n}" for n in range(1, 9)}
+KNOWN = {f"d{n}": "글" for n in range(1, 9)}
 GOOD = "diary_id,rater_id,rating\nd1,a,1\nd2,a,0\n"
 HEADER = ["diary_id", "rater_id", "rating"]
 ROWS = [{"diary_id": "d1", "rater_id": "a", "rating": 1}, {"diary_id": "d2", "rater_id": "a", "rating": 0}]

@@ -7,7 +7,7 @@ import pytest
 from memozy import rating_files
 from memozy.records import DIARIES, RATINGS, SIMULATED, InputError, check
 
-KNOWN = {"d1", "d2"}
+KNOWN = {"d1": "좋았다", "d2": "그냥"}
 
 
 def row(diary="d1", rating="1", rater="r1", **more):
@@ -66,7 +66,8 @@ def test_a_level_is_read_as_text_or_number(tmp_path, given, level):
         (row(rater="C:\\r"), "rater_id", "C:\\r", "is a path, and leads out of its folder"),
         (row(rater="a\0b"), "rater_id", "a\0b", "holds a control character"),
         (row(rater="a" * 201), "rater_id", "a" * 79 + "…", "has more than 200 characters"),
-        (row(rated_at="x" * 65), "rated_at", "x" * 65, "is no time"),
+        *((row(rated_at=time), "rated_at", time, "is no time of ISO 8601") for time in (
+            "x" * 65, "어제", "2024. 5. 1.", "2024-13-01", "2024-05-01T25:00", "20240501", "2024-05-01\n2024-05-02")),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_set_aside_with_its_place(tmp_path, bad, field, value, reason):
@@ -74,6 +75,12 @@ def test_a_bad_value_is_set_aside_with_its_place(tmp_path, bad, field, value, re
     assert levels(found) == {("d1", "r1"): 1.0}
     assert aside(found) == [(2, field, value)]
     assert found.quarantine["reason"][0].startswith(reason) and found.quarantine["file"][0] == str(tmp_path / "a.jsonl")
+
+
+def test_a_time_of_iso_8601_is_kept_as_it_was(tmp_path):
+    times = ["2024-05-01", "2024-05-01T09:30", "2024-05-01 09:30:00.123456", "2024-05-01T09:30:00Z", "2024-05-01T09:30:00.5+09:00", None]
+    found = read(tmp_path, *(row(rater=f"r{n}", rated_at=time) for n, time in enumerate(times)))
+    assert found.ratings["rated_at"].to_list() == times
 
 
 def test_a_row_that_says_nothing_new_is_counted_once(tmp_path):
@@ -174,6 +181,16 @@ def test_several_places_are_one_set_of_ratings(tmp_path):
         rating_files.read(tmp_path / "empty")
 
 
+def test_of_several_files_each_is_its_own_raters_where_they_do_not_say(tmp_path):
+    (tmp_path / "august").mkdir()
+    for name, mark in (("kim.csv", 1), ("lee.csv", -1), ("august/lee.csv", 0)):
+        (tmp_path / name).write_text(f"diary_id,rating\nd1,{mark}\n", encoding="utf-8")
+    found = read(tmp_path)
+    assert levels(found) == {("d1", "kim"): 1.0, ("d1", "lee"): -1.0}
+    several = rating_files.read([tmp_path / "kim.csv", tmp_path / "lee.csv", tmp_path / "august"], KNOWN)
+    assert levels(several) == {("d1", "kim"): 1.0, ("d1", f"{tmp_path.name}-lee"): -1.0, ("d1", "august-lee"): 0.0}
+
+
 def test_without_known_diaries_any_may_be_rated(tmp_path):
     assert levels(read(tmp_path, row("d77"), known=None)) == {("d77", "r1"): 1.0}
 
@@ -261,7 +278,7 @@ def test_ratings_of_many_diaries_are_found_as_one_by_one(tmp_path):
 
     rng = random.Random(3)
     rows = [row(f"d{rng.randrange(30)}", rng.choice([-1, 0, 1, 2]), f"r{rng.randrange(4)}") for _ in range(400)]
-    known = {f"d{n}" for n in range(25)}
+    known = {f"d{n}": "글" for n in range(25)}
     found = read(tmp_path, *rows, known=known)
     said: dict = {}
     for r in rows:
