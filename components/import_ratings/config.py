@@ -12,8 +12,8 @@ class Config(BaseModel):
     micro-world's panel. What format a file has, its content tells. allowed_hosts: those that https:// may lead to.
     scale: what marks other than ours mean, {"1": -1, "2": -0.5, …}; null where files hold our levels.
     max_quarantined: the share of bad rows above which the run stops; rows that nobody rated are not bad.
-    events: the app's event log, or the folder of its published batches. store: what is new in the feedback store
-    (MEMOZY_FEEDBACK) is published into that folder first.
+    events: the app's event log, or the folder of its published batches. store: instead, the folder that what is new in
+    the feedback store (MEMOZY_FEEDBACK) is published into, and read from; a run that is resumed keeps the events it had.
     raters_per_diary, double_rated, seed: for the simulated panel; `double_rated` is the share of
     diaries that one rater more than `raters_per_diary` sees, so that agreement can be measured.
     """
@@ -25,13 +25,13 @@ class Config(BaseModel):
     scale: Scale | None = None
     max_quarantined: float = Field(0.0, ge=0, le=1)
     events: InputFile | None = None
-    store: bool = False
+    store: str | None = Field(None, min_length=1)  # no InputFile: what is published later is no change of the run
     raters_per_diary: int = Field(1, ge=1)
     double_rated: float = Field(0.15, ge=0, le=1)
     seed: int = 0
 
     @model_validator(mode="after")
-    def _is_published_somewhere(self):
-        if self.store and self.events is None:
-            raise ValueError("store needs 'events', the folder that new events are published into")
+    def _events_come_from_one_place(self):
+        if self.store is not None and self.events is not None:
+            raise ValueError("name a log or published batches as 'events', or the folder of the 'store', not both")
         return self

@@ -25,12 +25,11 @@ def run(config: Config, *, diaries: In, contexts: In, ratings: Out, rated_diarie
     if config.path == SIMULATED:
         taken = _simulated(config, known, contexts, diaries)
     else:
-        taken = rating_files.read(
-            config.path, known["diary_id"], scale=config.scale, allowed_hosts=config.allowed_hosts
-        )
+        texts = dict(known.select("diary_id", "text").iter_rows())
+        taken = rating_files.read(config.path, texts, scale=config.scale, allowed_hosts=config.allowed_hosts)
         _refuse_too_many(taken, config, work / SET_ASIDE)
     rated = _rated(taken, known)
-    happened = _events(config)
+    happened = _events(config, known)
     records.write(taken.ratings, ratings, records.RATINGS)
     records.write(rated, rated_diaries, records.DIARIES)
     records.write(happened, events, records.EVENTS)
@@ -98,12 +97,19 @@ def _rated(taken: RatingFiles, known: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([here.select(*records.DIARIES.fields), others])
 
 
-def _events(config: Config) -> pl.DataFrame:
-    """EVENTS, of the log or the batches; none where neither is named."""
-    if config.events is None:
+def _events(config: Config, known: pl.DataFrame) -> pl.DataFrame:
+    """EVENTS, of the log or the batches; none where neither is named. Of a showing that names one of the diaries here,
+    context and photo are that diary's where the app didn't log them: else one photo could stand on both sides of a split."""
+    if config.events is None and config.store is None:
         return pl.DataFrame(schema=records.EVENTS.dtypes)
     from memozy import feedback
 
-    if config.store:
-        feedback.publish(config.events)
-    return feedback.read_events(config.events).with_columns(pl.col("at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    if config.store is not None:
+        feedback.publish(config.store)
+    about = known.select("diary_id", context="context_id", image="image_id")
+    events = feedback.read_events(config.events or config.store)
+    return events.join(about, on="diary_id", how="left", maintain_order="left").with_columns(
+        pl.coalesce("context_id", "context"),
+        pl.coalesce("image_id", "image"),
+        pl.col("at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
+    )

@@ -57,7 +57,7 @@ def flow(tmp_path_factory):
 
         told = {"import_ratings": run(
             "import_ratings",
-            {"path": str(place / "ratings.csv"), "max_quarantined": 0.05, "events": str(place / "batches"), "store": True},
+            {"path": str(place / "ratings.csv"), "max_quarantined": 0.05, "store": str(place / "batches")},
             {n: at[n] for n in ("ratings", "rated_diaries", "events")} | {"quarantine": at["import_quarantine"]},
         )}  # fmt: skip
         for stage, config in (("auto_rate", {"min_calibration": 20, "folds": 5}), ("validate_data", {"max_near_duplicates": 1.0}),

@@ -206,16 +206,48 @@ def test_reactions_come_from_a_log_or_from_the_store(inputs, outputs, tmp_path, 
     with open_store() as store:
         store.record(**SHOWN)
         store.record(**LIKED)
-    config = {"events": str(tmp_path / "batches"), "store": True}
+    config = {"store": str(tmp_path / "batches")}
     for _ in range(2):  # what was published once is not lost, nor doubled
         assert stages.execute("import_ratings", config, inputs, outputs).metrics["n_events"] == 2
     assert records.read(outputs["events"], records.EVENTS).select("event_id", "kind", "at").rows() == said
+    monkeypatch.setenv("MEMOZY_RUN_DIR", str(tmp_path / "run"))
+    for _ in range(2):  # a run that is resumed keeps the events it had, whatever has happened since
+        assert stages.execute("import_ratings", config, inputs, outputs).metrics["n_events"] == 2
+        with open_store() as store:
+            store.record(**SHOWN | {"event_id": "e3", "shown_id": "e3"})
+
+
+def test_a_showing_of_a_known_diary_is_about_its_photo(inputs, outputs, tmp_path):
+    shown = [("e1", "d3", None, None), ("e2", "d3", "c", "i"), ("e3", "d3", None, "i"), ("e4", "other", None, None), ("e5", None, "c", None)]
+    events = [SHOWN | {"event_id": e, "shown_id": e, "diary_id": d, "context_id": c, "image_id": i} for e, d, c, i in shown]
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(map(json.dumps, [*events, LIKED | {"event_id": "e9"}])), encoding="utf-8")
+    stages.execute("import_ratings", {"events": str(log)}, inputs, outputs)
+    own = records.read(inputs["diaries"], records.DIARIES).row(3, named=True)["context_id"]
+    found = records.read(outputs["events"], records.EVENTS).select("diary_id", "context_id", "image_id").rows()
+    assert found == [("d3", own, "p1"), ("d3", "c", "i"), ("d3", own, "i"), ("other", None, None), (None, "c", None), (None, None, None)]
+
+
+def test_a_rating_without_a_text_is_not_filed_under_another_text_of_that_id(inputs, outputs, tmp_path):
+    known = records.read(inputs["diaries"], records.DIARIES).row(4, named=True)["text"]
+    (tmp_path / "a.csv").write_text("diary_id,rater_id,rating\nd4,kim,1\nd5,kim,-1\n", encoding="utf-8")
+    rows = [{"diary_id": "d4", "rater_id": "lee", "rating": 0, "text": f" {known}"},
+            {"diary_id": "d5", "rater_id": "lee", "rating": 0, "text": "같은 이름의 다른 글"}]  # fmt: skip
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    config = {"path": [str(tmp_path / "a.csv"), str(tmp_path / "b.jsonl")], "max_quarantined": 0.5}
+    stages.execute("import_ratings", config, inputs, outputs)
+    ratings = records.read(outputs["ratings"], records.RATINGS).select("diary_id", "rater_id", "rating").rows()
+    assert ratings == [("d4", "kim", 1.0), ("d4", "lee", 0.0), ("d5", "lee", 0.0)]
+    [aside] = map(json.loads, Path(outputs["quarantine"]).read_text(encoding="utf-8").splitlines())
+    assert (aside["file"], aside["row"], aside["value"]) == (str(tmp_path / "a.csv"), 2, "d5")
+    assert aside["reason"].startswith("may be the run's diary of this id or the one of another text")
 
 
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"store": True}, "store needs 'events'"),
+        ({"store": "batches", "events": "log.jsonl"}, "not both"),
+        ({"store": True}, "should be a valid string"),
         ({"scale": {"1": 2}}, "mark '1' means 2, which is not one of"),
         ({"scale": {}}, "a scale explains at least one mark"),
         ({"path": []}, "at least 1 item"),
