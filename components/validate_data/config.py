@@ -11,7 +11,7 @@ class Config(BaseModel):
     min_diaries: rated diaries at the least. min_per_class: ratings at each level at the least.
     min_chars, max_chars: a diary's length in characters.
     min_hangul: the share of a text's letters that are Hangul; `mostly` of the diaries must reach it.
-    near_duplicate: the cosine of character 2- to 4-gram counts from which two texts count as one;
+    near_duplicate: the cosine of character 2- to 4-gram counts from which two texts count as one, 1: equal ones only;
     max_near_duplicates: the share of diaries at most whose text is another's, or nearly.
     previous: the `validated` of an earlier run. max_drift: how far what is new may differ from it, in
     ratings, lengths or characters (bits, see memozy.drift; 0.045 is customarily called a major shift).

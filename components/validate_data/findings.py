@@ -27,13 +27,14 @@ class Findings:
     """outcomes: of all rules, in the order in which a person should mend what is broken. All else is empty where a
     column is missing. tables: by name, as they go on, with masked texts where the setting says so. personal: table and
     kind -> the rows that hold such data. pairs: rows of diaries whose texts are the same, or nearly; n_compared: texts
-    looked at for that."""
+    looked at for near ones, of which `copied` is the share that has a copy of either kind."""
 
     tables: Mapping[str, Table]
     outcomes: tuple[Outcome, ...]
     personal: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     pairs: tuple[tuple[int, int], ...] = ()
     n_compared: int = 0
+    copied: float = 0.0
     drifts: tuple[Drift, ...] = ()
     panel: Panel | None = None
 
@@ -58,7 +59,7 @@ class Findings:
             ],
             "personal_data": [{"table": table, "kind": kind, "n": len(rows), "rows": [row + 1 for row in rows[:SHOWN]]}
                               for (table, kind), rows in self.personal.items()],
-            "near_duplicates": {"compared": self.n_compared, "pairs": len(self.pairs)},
+            "near_duplicates": {"compared": self.n_compared, "copied": self.copied, "pairs": len(self.pairs)},
             "drift": [asdict(drift) for drift in self.drifts],
             "raters": None if self.panel is None else asdict(self.panel),
         }  # fmt: skip
@@ -81,14 +82,14 @@ def look_at(frames: Mapping[str, pl.DataFrame], files: Mapping[str, Path], confi
             given[name] = _masked(given[name], personal[name])
     typed = {name: cast(frame, SCHEMAS[name]) for name, frame in given.items()}
     ratings, diaries, texts, surrogates = (typed[n] for n in ("ratings", "diaries", "surrogate diaries", "surrogates"))
-    copied, pairs = measures.copied(diaries["text"], config.near_duplicate)
+    copies, pairs = measures.copied(diaries["text"], config.near_duplicate)
     drifts = () if previous is None else tuple(_drifts(ratings, diaries, previous))
     panel = look(ratings)
 
     def table(name: str, measured: pl.DataFrame, own: list[rules.Rule], *ids: str) -> Table:
         return Table(name, given[name], measured, ids, own, files[name])
 
-    marked = measures.of_diaries(diaries, personal["diaries"], ratings["diary_id"]).with_columns(copied=copied)
+    marked = measures.of_diaries(diaries, personal["diaries"], ratings["diary_id"]).hstack(copies)
     tables = [
         table("diaries", marked, [*rules.of_diaries(config, "rating"), *rules.of_the_rated(config)], "diary_id"),
         table("ratings", measures.of_ratings(ratings, diaries["diary_id"]), rules.of_ratings(), "diary_id", "rater_id"),
@@ -106,7 +107,7 @@ def look_at(frames: Mapping[str, pl.DataFrame], files: Mapping[str, Path], confi
     held = {(name, kind): tuple(found.filter(kind=kind)["row"].unique(maintain_order=True))
             for name, found in personal.items() for kind in personal_data.KINDS if kind in set(found["kind"])}  # fmt: skip
     return Findings({table.name: table for table in (columns, *tables)}, (*there, *rules.check(tables)), held, tuple(pairs),
-                    int(copied.is_not_null().sum()), drifts, panel)  # fmt: skip
+                    copies["copied"].count(), copies["copied"].mean() or 0.0, drifts, panel)  # fmt: skip
 
 
 def shown(value: object) -> str:

@@ -12,7 +12,7 @@ from memozy import records
 from memozy.drift import Drift
 from memozy.texts import near_pairs, normalise
 
-LOOKED_AT = 5_000  # texts compared with each other, drawn by a seed where there are more
+LOOKED_AT = 5_000  # texts that may be nearly the same, drawn by a seed where there are more
 
 
 def columns(frames: Mapping[str, pl.DataFrame], schemas: Mapping[str, records.Schema]) -> pl.DataFrame:
@@ -79,24 +79,29 @@ def raters(panel: Panel | None) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"rater_id": pl.String, "at_random": pl.Boolean}, orient="row")
 
 
-def copied(texts: pl.Series, threshold: float) -> tuple[pl.Series, list[tuple[int, int]]]:
-    """Whether a row's text is another row's, or nearly (a flag, null where it was not looked at), and the pairs.
+def copied(texts: pl.Series, threshold: float) -> tuple[pl.DataFrame, list[tuple[int, int]]]:
+    """For each row two flags, and the pairs, of rows: so many as join all that are alike.
 
-    The pairs, of rows, are so many as join all that are alike. Of many texts LOOKED_AT are compared, so that a copy whose
-    original was not drawn is not seen: the share of copies is then at least what is found.
+    equal: its text is another row's, null without one. copied: it is, or nearly, null where that was not looked at. Of many
+    texts LOOKED_AT are drawn: their equals are looked for among all, their near ones among the drawn, so that the share of
+    copies is about what is found or more.
     """
-    rows = np.flatnonzero(texts.is_not_null().to_numpy())
-    if len(rows) > LOOKED_AT:
-        rows = np.sort(np.random.default_rng(0).choice(rows, LOOKED_AT, replace=False))
-    keys = [normalise(text) for text in texts.gather(rows)]
-    near = near_pairs(keys, threshold, spanning=True)
+    keys = pl.Series([None if text is None else normalise(text) for text in texts], dtype=pl.String)
+    equal = keys.is_duplicated() & keys.is_not_null()
     first: dict[str, int] = {}
-    equal = [(first[key], i) for i, key in enumerate(keys) if first.setdefault(key, i) != i]
-    pairs = [(int(rows[i]), int(rows[j])) for i, j in [*equal, *near.tolist()]]
+    pairs = [(first[key], row) for row, key in enumerate(keys) if key is not None and first.setdefault(key, row) != row]
+    drawn = np.flatnonzero(keys.is_not_null().to_numpy())
+    if len(drawn) > LOOKED_AT:
+        drawn = np.sort(np.random.default_rng(0).choice(drawn, LOOKED_AT, replace=False))
+    near = np.empty((0, 2), dtype=np.int64)
+    if threshold < 1:
+        near = near_pairs(keys.gather(drawn).to_list(), threshold, spanning=True)
+    pairs += [(int(drawn[i]), int(drawn[j])) for i, j in near]
     flags = np.full(len(texts), np.nan, dtype=np.float32)
-    flags[rows] = 0
-    flags[[row for pair in pairs for row in pair]] = 1
-    return pl.Series(flags).fill_nan(None), pairs
+    flags[drawn] = equal.gather(drawn).to_numpy()
+    flags[drawn[near.ravel()]] = 1
+    told = pl.when(keys.is_not_null()).then(equal.cast(pl.Float32))
+    return pl.select(equal=told, copied=pl.Series(flags).fill_nan(None)), pairs
 
 
 def hangul_share(texts: pl.Series) -> pl.Series:

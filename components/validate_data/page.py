@@ -44,10 +44,9 @@ def _tiles(found: Findings) -> list[dict[str, str]]:
             {"name": "Raters", "value": number(panel.n_raters), "detail": random},
             {"name": "Agreement, α", "value": number(panel.alpha), "detail": between},
         ]
-    near = len({row for pair in found.pairs for row in pair}) / max(found.n_compared, 1)
     held = {(table, row) for (table, _), rows in found.personal.items() for row in rows}
     tiles += [
-        {"name": "Near-duplicates", "value": percent(near), "detail": f"of {number(found.n_compared)} texts compared"},
+        {"name": "Near-duplicates", "value": percent(found.copied), "detail": f"of {number(found.n_compared)} texts compared"},
         {"name": "Personal data", "value": number(len(held)), "detail": "texts hold some"},
     ]
     if found.drifts:

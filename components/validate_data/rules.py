@@ -85,12 +85,13 @@ def of_diaries(config: Config, backed_by: str) -> list[Rule]:
 
 def of_the_rated(config: Config) -> list[Rule]:
     """Of the rated diaries, beyond those of any texts."""
-    copies = f"at most {config.max_near_duplicates:.0%} of the texts are another diary's, or nearly"
+    copies = f"at most {config.max_near_duplicates:.0%} of the texts are another diary's"
     count = {"min_value": config.min_diaries}
     return [
-        _flag(copies, "text", "copied", "max_near_duplicates", holds=False, share=1 - config.max_near_duplicates),
+        *(_flag(copies + more, "text", flag, "max_near_duplicates", holds=False, share=1 - config.max_near_duplicates)
+          for flag, more in (("equal", ""), ("copied", ", or nearly"))),
         Rule(f"at least {config.min_diaries} diaries", None, "min_diaries", "ExpectTableRowCountToBeBetween", count),
-    ]
+    ]  # fmt: skip
 
 
 def of_ratings() -> list[Rule]:

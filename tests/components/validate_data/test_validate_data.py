@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from components.validate_data import measures
 from memozy import records, stages, versions
 from memozy.records import SIMULATED, InputError
 from tests.components.validate_data.tables import diaries_of, ratings_of, surrogates_of
@@ -99,12 +100,28 @@ def test_text_on_the_page_is_text_and_the_page_asks_nobody(make, outs):
     shown.check_inert()
     shown.check_self_contained()
     assert "Simulated." not in shown.text
-    # 30 texts, two of them hardly Korean: the rule passed. Both stand below, for this rule and as each other's copy
+    # 30 texts, two of them hardly Korean: the rule passed. Both stand below, for this rule and, by two, as each other's copy
     [row] = [cells for cells in shown.rows if cells[:1] == ["diaries"] and "Hangul" in cells[1]]
     assert row[2:] == ["30", "2", "passed"]
-    assert sum(EVIL in cells for cells in shown.rows) == 2 + 2 + 1  # the last is the rater's row
+    assert sum(EVIL in cells for cells in shown.rows) == 2 + 2 * 2 + 1  # the last is the rater's row
     assert "Lengths of texts: 11 to 62 characters." in shown.labels()
-    assert "1 pair among 30 texts" in shown.text
+    assert "1 pair among 30 texts" in shown.text and "were drawn" not in shown.text
+
+
+def test_the_page_says_among_how_many_texts_copies_were_looked_for(make, outs, monkeypatch):
+    monkeypatch.setattr(measures, "LOOKED_AT", 20)
+
+    def change(ratings, diaries):
+        for n, diary in enumerate(diaries[:6]):
+            diary.update(text="집에서 쉬었다" + "." * n)
+
+    stages.execute("validate_data", {}, make(change=change), outs)
+    told = "Equal texts were looked for among all, nearly equal ones among 20 that were drawn"
+    assert "5 pairs among 30 texts" in page(outs).text and told in page(outs).text
+    by_rule = {rule["rule"]: (rule["checked"], rule["broken"]) for rule in read(outs, "checks")["rules"]}
+    words = "at most 50% of the texts are another diary's"
+    assert by_rule[words] == (30, 6) and by_rule[f"{words}, or nearly"][0] == 20
+    assert read(outs, "checks")["near_duplicates"]["compared"] == 20
 
 
 @pytest.mark.parametrize(
