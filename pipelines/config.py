@@ -34,9 +34,9 @@ from memozy.records import SIMULATED, InputError
 from memozy.stages import config_error, config_files, parse_yaml, read_yaml
 
 SHARED = ("seed", "llm", "environment")  # every section that has such a key takes it from here, unless it says otherwise;
-# `feedback` looks for what is new where `ratings` takes it from (ratings: its path; SAME), unless it says otherwise;
+# `feedback` looks for what is new where `ratings` takes it from (its path, its store, SAME), unless it says otherwise;
 # and a section of STEPS is enabled where the recipe names it
-SAME = ("scale", "allowed_hosts", "store")
+SAME = ("scale", "allowed_hosts")
 STEPS = ("sampling", "sft", "dpo", "ppo")  # the ways to train a policy, in the order in which they are taken
 
 
@@ -83,7 +83,7 @@ class RunConfig(BaseModel):
             shared[step]["enabled"] = isinstance(recipe, list | tuple) and step in recipe
         ratings = values["ratings"] if isinstance(values.get("ratings"), dict) else {}
         shared["feedback"] |= {key: ratings[key] for key in SAME if key in ratings}
-        shared["feedback"]["ratings"] = ratings.get("path", Ratings().path)
+        shared["feedback"] |= {"ratings": ratings.get("path", Ratings().path), "store": bool(ratings.get("store"))}
         filled = dict(values)
         for name in sections():
             section = filled.get(name)
@@ -147,8 +147,7 @@ def check_files(config: RunConfig, names: Iterable[str]) -> None:
             if name == "feedback" and value == SIMULATED:
                 raise InputError("new ratings cannot be counted in simulated raters", field="feedback.ratings", value=value,
                                  remedy="Give ratings.path a file")  # fmt: skip
-            made = name == "ratings" and key == "events" and config.ratings.store  # batches may be published there for the first time
-            if not made and value != SIMULATED and "://" not in value and not Path(value).exists():
+            if value != SIMULATED and "://" not in value and not Path(value).exists():
                 raise InputError("no such file", file=value, field=f"{name}.{key}",
                                  remedy="Paths count from where you are; `dvc pull` fetches data/")  # fmt: skip
 

@@ -33,7 +33,7 @@ def test_a_section_may_differ_from_what_is_shared_key_by_key(config_file):
 def test_feedback_is_counted_in_the_ratings_file(config_file):
     assert load(config_file("ratings: {path: a.csv}\n")).feedback.ratings == "a.csv"
     assert load(config_file("ratings: {path: a.csv}\nfeedback: {ratings: b.csv}\n")).feedback.ratings == "b.csv"
-    several = load(config_file("ratings: {path: [a.csv, 's3://bucket/b'], events: batches, store: true, scale: {5: 1}}\n"))
+    several = load(config_file("ratings: {path: [a.csv, 's3://bucket/b'], store: batches, scale: {5: 1}}\n"))
     assert several.feedback.ratings == ("a.csv", "s3://bucket/b") and several.feedback.store
     assert several.feedback.scale == {"5": 1.0}
     assert several.arguments()["feedback"]["ratings"] == ["a.csv", "s3://bucket/b"]
@@ -42,10 +42,10 @@ def test_feedback_is_counted_in_the_ratings_file(config_file):
 def test_places_elsewhere_and_batches_to_be_made_are_not_looked_for_on_the_disk(config_file, tmp_path):
     there = tmp_path / "a.csv"
     there.write_text("diary_id,rating\n")
-    some = f"ratings: {{path: [{there}, 's3://bucket/b'], events: {tmp_path}/batches, store: true}}\n"
+    some = f"ratings: {{path: [{there}, 's3://bucket/b'], store: {tmp_path}/batches}}\n"
     check_files(load(config_file(some)), ["ratings"])
     with pytest.raises(InputError, match=r"field 'ratings\.events': no such file"):
-        check_files(load(config_file(some.replace(", store: true", ""))), ["ratings"])
+        check_files(load(config_file(some.replace("store:", "events:"))), ["ratings"])
     with pytest.raises(InputError, match=r"field 'ratings\.path\.1': no such file"):
         check_files(load(config_file(some.replace("s3://bucket/b", f"{tmp_path}/b.csv"))), ["ratings"])
 
