@@ -124,7 +124,7 @@ RATED = Schema("rated", ("diary_id",), {
     "prompt_id": Field(pl.String, "the prompt that wrote it", nullable=True),
     "text": _TEXT,
     "rating": Field(pl.Float64, "mean over the diary's raters, as they said it or adjusted to the panel", low=-1, high=1),
-    "rating_variance": Field(pl.Float64, "unbiased variance between its raters, with two or more", nullable=True, low=0),
+    "rating_variance": Field(pl.Float64, "unbiased variance between its raters, with two or more; none where `rating` is adjusted to the panel", nullable=True, low=0),
     "simulated": Field(pl.Boolean, "whether any of its ratings is no human's", nullable=True),
     "surrogate": Field(pl.Boolean, "whether `rating` is what a user's reaction suggests: nobody rated it, and it is never tested on", nullable=True),
     "n_raters": Field(pl.Int64, "how many people rated it; 0: it is a surrogate", low=0),
