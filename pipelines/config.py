@@ -3,6 +3,7 @@
 Every error is found here, before anything heavy is loaded, and is one line (`InputError`).
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -147,7 +148,7 @@ def check_files(config: RunConfig, names: Iterable[str]) -> None:
             if name == "feedback" and value == SIMULATED:
                 raise InputError("new ratings cannot be counted in simulated raters", field="feedback.ratings", value=value,
                                  remedy="Give ratings.path a file")  # fmt: skip
-            if value != SIMULATED and "://" not in value and not Path(value).exists():
+            if value != SIMULATED and "://" not in value and not os.path.exists(value):  # of a name no file can have, too
                 raise InputError("no such file", file=value, field=f"{name}.{key}",
                                  remedy="Paths count from where you are; `dvc pull` fetches data/")  # fmt: skip
 
