@@ -38,7 +38,7 @@ pull: $(PULLED)
 tools: ## install what tests use beside Python packages: Chromium (Debian, as root)
 	@sh tests/tools.sh
 
-demo: pull ## run the whole loop in the micro-world, about six minutes
+demo: pull ## run the whole loop in the micro-world, six to twelve minutes
 	@$(BIN)/memozy run optimize_prompt --config configs/demo.yaml
 
 test: pull ## run the tests, a process on every core
