@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -17,7 +18,7 @@ class Refused(ValueError):
         self.why = why
 
 
-class Desk:
+class Desk(ABC):
     """The items, the answers so far, and who sees what; for one call at a time. What an answer is, `tasks` says.
 
     Items are told to the page by their place in `items`: no id, however telling, reaches a rater.
@@ -95,25 +96,25 @@ class Desk:
         self._history[rater].pop()
         self._back[rater] = place
 
+    @abstractmethod
     def name(self, row: dict) -> object:
         """The id of the item that a row of the file is about."""
-        raise NotImplementedError
 
+    @abstractmethod
     def same(self, row: dict, item: Item) -> bool:
         """Whether a row with the item's id is about its very texts: an id may come again with another text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def said(self, item: Item, value: object) -> dict:
         """What of a row holds the answer. Raises Refused for a value that is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def texts(self, item: Item, rater: str) -> list[tuple[int, str]]:
         """The item's texts with their places, in the order in which this rater sees them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def agreement(self) -> dict | None:
         """How far raters agree, where that can be told."""
-        raise NotImplementedError
 
     def _check(self, rater: object, place: object) -> Item:
         if not isinstance(rater, str) or name_fault(rater):

@@ -86,7 +86,7 @@ class Candidate:
 
 def plain(member: str) -> str:
     """A member's name as its file is called."""
-    return member.removesuffix(COPIES).removesuffix(SURROGATES)
+    return next((member.removesuffix(way) for way in WAYS if member.endswith(way)), member)
 
 
 @dataclass(frozen=True)
